@@ -1,0 +1,3 @@
+//! The command `plimsoll`: thin.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tower layers that admit or refuse HTTP requests, and the refusals themselves

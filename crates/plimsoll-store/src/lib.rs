@@ -1,0 +1,1 @@
+//! Group-commit storage: a log that acknowledges after fdatasync, and the state behind it

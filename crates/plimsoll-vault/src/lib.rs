@@ -1,0 +1,1 @@
+//! The secrets server itself: seal, barrier, tokens, policies, leases and engines

@@ -1,0 +1,1 @@
+//! Admission control: holds a resource at exactly the load it can carry
