@@ -1,0 +1,293 @@
+//! The law itself: a state machine that is stepped under the gate's lock.
+
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::demand::{Class, Demand};
+use crate::mode::Mode;
+use crate::verdict::{Gate, Reason, Rejection};
+use crate::write::Batch;
+use crate::write::appointment::Appointments;
+use crate::write::bucket::{self, Bucket};
+use crate::write::config::WriteGateConfig;
+use crate::write::model::{CommitSample, Model};
+use crate::write::prestage::Prestage;
+use crate::write::queue::{FairQueue, Holder, Popped, SlotId};
+use crate::write::snapshot::{Counters, WriteSnapshot};
+use crate::write::window::Window;
+
+/// A commit older than this many times its predicted duration is a stall.
+const STALL_FACTOR: f64 = 3.0;
+/// The part of every batch that background work may count on.
+const BACKGROUND_SHARE: u32 = 10;
+
+/// A batch on its way to the disk.
+#[derive(Clone, Copy, Debug)]
+struct Commit {
+    started: Timestamp,
+    /// How long the model says it takes, in seconds.
+    predicted: f64,
+}
+
+/// Work or a place that lost it, with what its owner is told.
+pub(crate) type Turned<T> = (Holder, Option<T>, Rejection);
+
+/// What became of an offer.
+#[derive(Debug)]
+pub(crate) enum Offered<T> {
+    /// A place, and whoever gave way for it.
+    Place { id: SlotId, units: u32, displaced: Vec<Turned<T>>, would_be: Option<Rejection> },
+    /// No place.
+    Refused { units: u32, rejection: Rejection },
+}
+
+/// What the law says, before the mode has its say.
+enum Decision {
+    Admit,
+    Displace(crate::write::queue::Victims),
+    Refuse,
+}
+
+/// Everything a write gate knows.
+#[derive(Debug)]
+pub(crate) struct State<T> {
+    config: WriteGateConfig,
+    queue: FairQueue<T>,
+    model: Model,
+    bucket: Bucket,
+    prestage: Prestage,
+    appointments: Appointments,
+    window: Window,
+    counters: Counters,
+    commit: Option<Commit>,
+    /// B_eff and the service rate it gives, renewed with every commit.
+    batch: u32,
+    rate: f64,
+}
+
+impl<T> State<T> {
+    pub(crate) fn new(config: WriteGateConfig) -> Self {
+        Self {
+            config,
+            queue: FairQueue::new(),
+            model: Model::default(),
+            bucket: Bucket::default(),
+            prestage: Prestage::default(),
+            appointments: Appointments::default(),
+            window: Window::default(),
+            counters: Counters::default(),
+            commit: None,
+            batch: config.batch_units_max,
+            rate: 0.0,
+        }
+    }
+
+    /// Decides about a newcomer and takes its place, or refuses it.
+    pub(crate) fn offer(&mut self, now: Timestamp, demand: &Demand, mode: Mode) -> Offered<T> {
+        let holder = self.holder(demand);
+        let Holder { class, units, .. } = holder;
+        if mode == Mode::Off {
+            let id = self.queue.reserve(holder, now, demand.deadline);
+            return Offered::Place { id, units, displaced: Vec::new(), would_be: None };
+        }
+        self.window.offered(now, units);
+        self.counters.offered += 1;
+        self.refill(now);
+        let decision = self.decide(holder);
+        self.bucket.drain(units);
+        let mut displaced = Vec::new();
+        let would_be = match decision {
+            Decision::Admit => None,
+            Decision::Displace(victims) if mode == Mode::Enforce => {
+                for victim in victims.iter() {
+                    displaced.push(self.turn_out(now, victim, Reason::Displaced));
+                }
+                None
+            }
+            Decision::Displace(_) | Decision::Refuse => {
+                let rejection = self.reject(now, class, units, Reason::Full);
+                if mode == Mode::Enforce {
+                    return Offered::Refused { units, rejection };
+                }
+                Some(rejection)
+            }
+        };
+        self.counters.admitted += 1;
+        let id = self.queue.reserve(holder, now, demand.deadline);
+        Offered::Place { id, units, displaced, would_be }
+    }
+
+    /// What [`State::offer`] would say; takes and counts nothing.
+    pub(crate) fn peek(&mut self, now: Timestamp, demand: &Demand) -> Result<(), Reason> {
+        self.refill(now);
+        match self.decide(self.holder(demand)) {
+            Decision::Refuse => Err(Reason::Full),
+            Decision::Admit | Decision::Displace(_) => Ok(()),
+        }
+    }
+
+    /// Books a refusal that was decided elsewhere: by [`State::peek`], by
+    /// another gate of the same request, or by the client itself.
+    pub(crate) fn refuse(&mut self, now: Timestamp, demand: &Demand, reason: Reason) -> Rejection {
+        let units = self.config.units(demand.cost);
+        if reason != Reason::Forced {
+            self.window.offered(now, units);
+        }
+        self.counters.offered += 1;
+        self.refill(now);
+        self.bucket.drain(units);
+        self.reject(now, demand.class, units, reason)
+    }
+
+    /// Moves reserved work into the queue at its real weight.
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Timestamp,
+        id: SlotId,
+        units: u32,
+        payload: T,
+    ) -> Result<(), (T, Option<Rejection>)> {
+        let reserved_at = self.queue.wait(id, units, payload)?;
+        self.prestage.sample(now.since(reserved_at));
+        Ok(())
+    }
+
+    pub(crate) const fn has_waiting(&self) -> bool {
+        self.queue.waiting_units() > 0
+    }
+
+    pub(crate) fn release(&mut self, id: SlotId) -> bool {
+        self.queue.release(id)
+    }
+
+    /// Fills `batch` with what the next commit is to hold; whatever died
+    /// waiting comes back.
+    pub(crate) fn take(
+        &mut self,
+        now: Timestamp,
+        mode: Mode,
+        background: bool,
+        gone: impl Fn(&T) -> bool,
+        batch: &mut Batch<T>,
+    ) -> Vec<Turned<T>> {
+        let max = if mode == Mode::Enforce { self.batch } else { self.config.batch_units_max };
+        let kept_free = if background { (max / BACKGROUND_SHARE).max(1) } else { 0 };
+        let mut dead = Vec::new();
+        while let Some(popped) = {
+            let room = max.saturating_sub(kept_free).saturating_sub(batch.units);
+            self.queue.pop(room, batch.payloads.is_empty())
+        } {
+            let Popped { payload, holder, deadline } = popped;
+            let late = mode == Mode::Enforce && deadline.is_some_and(|deadline| deadline < now);
+            if late || (mode != Mode::Off && gone(&payload)) {
+                let rejection = self.reject(now, holder.class, holder.units, Reason::Deadline);
+                dead.push((holder, Some(payload), rejection));
+                continue;
+            }
+            batch.units = batch.units.saturating_add(holder.units);
+            batch.payloads.push(payload);
+        }
+        batch.room = max.saturating_sub(batch.units);
+        let predicted = self.model.service(batch.units.max(1));
+        self.commit = Some(Commit { started: now, predicted });
+        dead
+    }
+
+    /// Learns from a commit, moves the load line and trims what is beyond it.
+    pub(crate) fn committed(
+        &mut self,
+        now: Timestamp,
+        sample: &CommitSample,
+        mode: Mode,
+    ) -> Vec<Turned<T>> {
+        self.commit = None;
+        if sample.units > 0 {
+            self.model.learn(sample);
+        }
+        self.batch = self.model.batch_effective(&self.config);
+        self.rate = self.model.rate(self.batch);
+        self.prestage.settle(Duration::from_secs_f64(self.model.service(self.batch)));
+        let mut trimmed = Vec::new();
+        let line = f64::from(self.batch) + bucket::depth(self.rate, self.config.burst);
+        while mode == Mode::Enforce && self.queue.waiting_units() as f64 > line {
+            let Some(id) = self.queue.heaviest() else { break };
+            trimmed.push(self.turn_out(now, id, Reason::Full));
+        }
+        trimmed
+    }
+
+    pub(crate) fn snapshot(&mut self, now: Timestamp) -> WriteSnapshot {
+        WriteSnapshot {
+            reserved_units: self.queue.reserved_units(),
+            waiting_units: self.queue.waiting_units(),
+            batch_units: self.batch,
+            units_per_second: self.rate,
+            flush: Duration::from_secs_f64(self.model.flush_seconds()),
+            per_unit: Duration::from_secs_f64(self.model.unit_seconds()),
+            commit_age: self.commit.map(|commit| now.since(commit.started)),
+            saturation: (self.queue.held_units() as f64 / self.line()).min(1.0),
+            reject_fraction: self.window.reject_fraction(now),
+            counters: self.counters,
+        }
+    }
+
+    /// The admission rule of the whole project.
+    fn decide(&mut self, newcomer: Holder) -> Decision {
+        let held = self.queue.held_units() as f64;
+        let after = held + f64::from(newcomer.units);
+        if newcomer.class == Class::Critical || held == 0.0 || after <= self.line() {
+            return Decision::Admit;
+        }
+        let burst_line = self.line() + bucket::depth(self.rate, self.config.burst);
+        if self.bucket.tokens() >= f64::from(newcomer.units) && after <= burst_line {
+            return Decision::Admit;
+        }
+        self.queue.victims(newcomer).map_or(Decision::Refuse, Decision::Displace)
+    }
+
+    /// The load line in units: one batch waiting while one commits, and what
+    /// the disk could serve while ticketed requests are on their way to the
+    /// queue.
+    fn line(&self) -> f64 {
+        f64::from(self.batch) + self.rate * self.prestage.seconds()
+    }
+
+    fn refill(&mut self, now: Timestamp) {
+        let stalled = self.commit.is_some_and(|commit| {
+            now.since(commit.started).as_secs_f64() > STALL_FACTOR * commit.predicted
+        });
+        self.bucket.refill(now, self.rate, self.config.burst, stalled);
+    }
+
+    fn turn_out(&mut self, now: Timestamp, id: SlotId, reason: Reason) -> Turned<T> {
+        let rejection = self.price(now, 1, reason);
+        let (holder, payload) = self.queue.displace(id, rejection);
+        self.count(now, holder.class, holder.units, reason);
+        (holder, payload, rejection)
+    }
+
+    fn reject(&mut self, now: Timestamp, class: Class, units: u32, reason: Reason) -> Rejection {
+        self.count(now, class, units, reason);
+        self.price(now, units, reason)
+    }
+
+    fn price(&mut self, now: Timestamp, units: u32, reason: Reason) -> Rejection {
+        // What is admitted now comes back as arrivals: the spare rate is what
+        // the queue does not already hold for the next batch.
+        let taken = self.queue.held_units() as f64 / self.line().max(1.0);
+        let retry_after = self.appointments.book(now, units, self.rate, taken);
+        Rejection { gate: Gate::Write, reason, retry_after }
+    }
+
+    fn count(&mut self, now: Timestamp, class: Class, units: u32, reason: Reason) {
+        self.counters.refused[class.index()][reason.index()] += 1;
+        if reason != Reason::Forced {
+            self.window.refused(now, units);
+        }
+    }
+
+    fn holder(&self, demand: &Demand) -> Holder {
+        let units = self.config.units(demand.cost);
+        Holder { class: demand.class, flow: demand.flow, units }
+    }
+}
