@@ -1,1 +1,10 @@
-//! Group-commit storage: a log that acknowledges after fdatasync, and the state behind it
+//! Group-commit storage: a log that acknowledges after fdatasync, and the state
+//! behind it.
+
+#![deny(unsafe_code)]
+
+mod store;
+
+pub use crate::store::{
+    Decide, Entry, Key, Range, Revision, Store, StoreError, Transact, Txn, View,
+};

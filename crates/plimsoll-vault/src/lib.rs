@@ -1,1 +1,14 @@
-//! The secrets server itself: seal, barrier, tokens, policies, leases and engines
+//! The secrets server itself: seal, barrier, tokens, policies, leases and
+//! engines. No HTTP.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod context;
+mod error;
+mod request;
+mod response;
+
+pub use crate::error::VaultError;
+pub use crate::request::{Operation, Request};
+pub use crate::response::{AuthResponse, Response};

@@ -1,0 +1,266 @@
+//! What a decision sees of the store, and what it wants written.
+//!
+//! A [`Context`] reads through one view, remembers the revision of everything
+//! it read and collects what is to be written. At the end it becomes one
+//! transaction: if anything that was read has changed by the time its batch is
+//! committed, the decision is made again.
+
+use core::fmt;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use plimsoll_store::{Key, Range, Revision, Txn, View};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::VaultError;
+
+/// Turns values into what is stored and back. The barrier does it with
+/// AES-256-GCM; tests may use another.
+pub trait Cipher: Send + Sync {
+    /// Encrypts `plain`, bound to the key it is stored under.
+    ///
+    /// # Errors
+    /// The key has been used too often, or the cipher failed.
+    fn seal(&self, key: &[u8], plain: &[u8]) -> Result<Bytes, VaultError>;
+
+    /// Decrypts what [`Cipher::seal`] made for the same key.
+    ///
+    /// # Errors
+    /// It was altered, moved to another key or encrypted under unknown keys.
+    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, VaultError>;
+}
+
+/// Seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixTime(pub Duration);
+
+impl UnixTime {
+    /// Whole seconds.
+    pub const fn seconds(self) -> u64 {
+        self.0.as_secs()
+    }
+}
+
+/// One decision's reads and writes.
+pub struct Context<'v> {
+    view: &'v dyn View,
+    cipher: &'v dyn Cipher,
+    now: UnixTime,
+    reads: BTreeMap<Key, Revision>,
+    writes: BTreeMap<Key, Option<Bytes>>,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("reads", &self.reads.len())
+            .field("writes", &self.writes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'v> Context<'v> {
+    /// Nothing read, nothing written.
+    pub fn new(view: &'v dyn View, cipher: &'v dyn Cipher, now: UnixTime) -> Self {
+        Self { view, cipher, now, reads: BTreeMap::new(), writes: BTreeMap::new() }
+    }
+
+    /// The time of the decision.
+    pub const fn now(&self) -> UnixTime {
+        self.now
+    }
+
+    /// The value of a key, as this decision would leave it.
+    ///
+    /// # Errors
+    /// The store could not be read, or the value is not what it should be.
+    pub fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, VaultError> {
+        let key_bytes = Bytes::copy_from_slice(key.as_bytes());
+        let sealed = match self.writes.get(&key_bytes) {
+            Some(written) => written.clone(),
+            None => {
+                let entry = self.view.get(key.as_bytes())?;
+                let revision = entry.as_ref().map_or(0, |entry| entry.mod_revision);
+                self.reads.insert(key_bytes, revision);
+                entry.map(|entry| entry.value)
+            }
+        };
+        let Some(sealed) = sealed else { return Ok(None) };
+        let plain = self.cipher.open(key.as_bytes(), &sealed)?;
+        serde_json::from_slice(&plain)
+            .map(Some)
+            .map_err(|error| VaultError::Internal(format!("undecodable entry {key}: {error}")))
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// It cannot be encoded or encrypted.
+    pub fn put<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), VaultError> {
+        let plain = serde_json::to_vec(value)
+            .map(zeroize::Zeroizing::new)
+            .map_err(|error| VaultError::Internal(format!("unencodable entry {key}: {error}")))?;
+        let sealed = self.cipher.seal(key.as_bytes(), &plain)?;
+        self.writes.insert(Bytes::copy_from_slice(key.as_bytes()), Some(sealed));
+        Ok(())
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, key: &str) {
+        self.writes.insert(Bytes::copy_from_slice(key.as_bytes()), None);
+    }
+
+    /// The names directly below `prefix` (which ends with a slash, or is
+    /// empty), sorted; those with more below them end with a slash. At most
+    /// `names_max`, strictly after `after`.
+    ///
+    /// Ranges are not compared at commit: no decision may rest on one being
+    /// empty or complete.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn list(
+        &self,
+        prefix: &str,
+        after: &str,
+        names_max: usize,
+    ) -> Result<Vec<String>, VaultError> {
+        const PAGE_KEYS: usize = 256;
+        let mut names: std::collections::BTreeSet<String> = self.written_names(prefix, after);
+        let mut after_key = format!("{prefix}{after}").into_bytes();
+        if after.ends_with('/') {
+            after_key.push(0xff);
+        }
+        let mut found = 0;
+        'pages: while found < names_max {
+            let range = Range { prefix: prefix.as_bytes(), after: &after_key, keys_max: PAGE_KEYS };
+            let page = self.view.range(range)?;
+            let last_page = page.len() < PAGE_KEYS;
+            for (key, _) in &page {
+                let Ok(below) = core::str::from_utf8(&key[prefix.len()..]) else { continue };
+                match below.split_once('/') {
+                    Some((folder, _)) => {
+                        names.insert(format!("{folder}/"));
+                        found += 1;
+                        // Skip the rest of the folder: 0xff sorts after UTF-8.
+                        after_key = format!("{prefix}{folder}/").into_bytes();
+                        after_key.push(0xff);
+                        continue 'pages;
+                    }
+                    None if matches!(self.writes.get(key), Some(None)) => {}
+                    None => {
+                        names.insert(below.to_owned());
+                        found += 1;
+                    }
+                }
+                after_key = key.to_vec();
+                if found >= names_max {
+                    break 'pages;
+                }
+            }
+            if last_page {
+                break;
+            }
+        }
+        Ok(names.into_iter().take(names_max).collect())
+    }
+
+    /// Everything written so far, to come back to.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint(self.writes.clone())
+    }
+
+    /// Forgets what was written since; what was read stays read.
+    pub fn roll_back(&mut self, savepoint: Savepoint) {
+        self.writes = savepoint.0;
+    }
+
+    /// A part of the key space, as an engine sees it.
+    pub fn scope<'c>(&'c mut self, prefix: &str) -> Scope<'c, 'v> {
+        Scope { context: self, prefix: prefix.to_owned() }
+    }
+
+    /// The transaction that makes the decision true.
+    pub fn into_txn(self) -> Txn {
+        let mut txn = Txn { compares: self.reads.into_iter().collect(), ..Txn::default() };
+        for (key, value) in self.writes {
+            match value {
+                Some(value) => txn.puts.push((key, value)),
+                None => txn.deletes.push(key),
+            }
+        }
+        txn
+    }
+
+    fn written_names(&self, prefix: &str, after: &str) -> std::collections::BTreeSet<String> {
+        self.writes
+            .iter()
+            .filter(|(_, value)| value.is_some())
+            .filter_map(|(key, _)| core::str::from_utf8(key).ok()?.strip_prefix(prefix))
+            .map(|below| match below.split_once('/') {
+                Some((folder, _)) => format!("{folder}/"),
+                None => below.to_owned(),
+            })
+            .filter(|name| name.as_str() > after)
+            .collect()
+    }
+}
+
+/// See [`Context::savepoint`].
+#[derive(Debug)]
+pub struct Savepoint(BTreeMap<Key, Option<Bytes>>);
+
+/// The keys below one prefix.
+pub struct Scope<'c, 'v> {
+    context: &'c mut Context<'v>,
+    prefix: String,
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Scope<'_, '_> {
+    /// See [`Context::now`].
+    pub const fn now(&self) -> UnixTime {
+        self.context.now
+    }
+
+    /// See [`Context::get`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, VaultError> {
+        self.context.get(&format!("{}{key}", self.prefix))
+    }
+
+    /// See [`Context::put`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn put<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), VaultError> {
+        self.context.put(&format!("{}{key}", self.prefix), value)
+    }
+
+    /// See [`Context::delete`].
+    pub fn delete(&mut self, key: &str) {
+        self.context.delete(&format!("{}{key}", self.prefix));
+    }
+
+    /// See [`Context::list`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn list(
+        &self,
+        prefix: &str,
+        after: &str,
+        names_max: usize,
+    ) -> Result<Vec<String>, VaultError> {
+        self.context.list(&format!("{}{prefix}", self.prefix), after, names_max)
+    }
+}

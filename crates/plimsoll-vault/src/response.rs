@@ -1,0 +1,73 @@
+//! What a client is answered, free of HTTP.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// An answer. Everything absent stays out of it; an answer with nothing at all
+/// is 204.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// The `data` object.
+    pub data: Option<Map<String, Value>>,
+    /// The `auth` object of a login or a token operation.
+    pub auth: Option<AuthResponse>,
+    /// `lease_duration` in seconds, as kv v1 hints it.
+    pub lease_duration: u64,
+    /// `warnings`.
+    pub warnings: Vec<String>,
+    /// The whole body instead of the usual envelope, for the `sys/` paths that
+    /// have none.
+    pub raw: Option<Value>,
+    /// A status other than 200 or 204 that is no error, e.g. 404 with data for
+    /// a deleted version.
+    pub status: Option<u16>,
+    /// `mount_type`: the engine that answered.
+    pub mount_type: Option<&'static str>,
+}
+
+impl Response {
+    /// An answer that holds `data`.
+    pub fn data(data: Map<String, Value>) -> Self {
+        Self { data: Some(data), ..Self::default() }
+    }
+
+    /// An answer to LIST.
+    pub fn keys(keys: Vec<String>) -> Self {
+        Self::data(Map::from_iter([("keys".to_owned(), Value::from(keys))]))
+    }
+
+    /// An answer whose body is `raw`.
+    pub fn raw(raw: Value) -> Self {
+        Self { raw: Some(raw), ..Self::default() }
+    }
+}
+
+/// The `auth` object.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct AuthResponse {
+    /// The token itself: the only place it ever leaves the server.
+    pub client_token: String,
+    /// Its accessor; empty for a batch token.
+    pub accessor: String,
+    /// All policies.
+    pub policies: Vec<String>,
+    /// Those of the token.
+    pub token_policies: Vec<String>,
+    /// What the auth method said about the client.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Seconds it lives.
+    pub lease_duration: u64,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// The identity's id; empty as long as there are no entities.
+    pub entity_id: String,
+    /// `service` or `batch`.
+    pub token_type: String,
+    /// Not bound to a parent.
+    pub orphan: bool,
+    /// Never set: there is no second factor here.
+    pub mfa_requirement: Option<Value>,
+    /// Uses left; 0 is unlimited.
+    pub num_uses: u64,
+}
