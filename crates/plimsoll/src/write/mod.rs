@@ -23,6 +23,7 @@
 //! probed, no baseline is kept, and there is no gain to tune. An empty gate
 //! always admits, before the first commit was ever measured too.
 
+mod admission;
 mod appointment;
 mod bucket;
 mod config;
@@ -49,6 +50,7 @@ use crate::write::place::Places;
 use crate::write::queue::{Holder, SlotId};
 use crate::write::state::{Offered, State, Turned};
 
+pub use crate::write::admission::Admission;
 pub use crate::write::config::{InvalidWriteGate, WriteGateConfig};
 pub use crate::write::model::CommitSample;
 pub use crate::write::place::Place;
