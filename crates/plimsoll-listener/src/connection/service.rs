@@ -1,0 +1,157 @@
+//! The service as one connection sees it: with the peer's address, and counted.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::vitals::Vitals;
+
+/// The address of the client's end of the connection, in every request's extensions.
+///
+/// An IPv4 client of an IPv6 socket appears as IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerAddr(pub SocketAddr);
+
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionService<S> {
+    inner: S,
+    peer: PeerAddr,
+    vitals: Arc<Vitals>,
+}
+
+impl<S> ConnectionService<S> {
+    pub(super) fn new(inner: S, peer: SocketAddr, vitals: Arc<Vitals>) -> Self {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Self { inner, peer: PeerAddr(peer), vitals }
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+    B: Body,
+{
+    type Response = Response<Counted<B>>;
+    type Error = S::Error;
+    type Future = Answer<S>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        let in_flight = InFlight::begin(&self.vitals, !request.body().is_end_stream());
+        Answer::Waiting {
+            service: self.inner.clone(),
+            request: Some(request),
+            in_flight: Some(in_flight),
+        }
+    }
+}
+
+/// A request on its way, until its response body has been sent or dropped.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    vitals: Arc<Vitals>,
+}
+
+impl InFlight {
+    fn begin(vitals: &Arc<Vitals>, body_announced: bool) -> Self {
+        vitals.request_begins(body_announced);
+        Self { vitals: Arc::clone(vitals) }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.vitals.request_ends();
+    }
+}
+
+pin_project! {
+    /// Waits until the service is ready, then for its answer.
+    #[project = AnswerProj]
+    #[project_replace = AnswerReplaced]
+    #[derive(Debug)]
+    pub(super) enum Answer<S: Service<Request<Incoming>>> {
+        Waiting {
+            service: S,
+            request: Option<Request<Incoming>>,
+            in_flight: Option<InFlight>,
+        },
+        Called {
+            #[pin]
+            future: S::Future,
+            in_flight: Option<InFlight>,
+        },
+        Done,
+    }
+}
+
+impl<S, B> Future for Answer<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Output = Result<Response<Counted<B>>, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match self.as_mut().project() {
+                AnswerProj::Waiting { service, request, in_flight } => {
+                    ready!(service.poll_ready(cx))?;
+                    // Present until the state changes, which is right here.
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    let future = service.call(request);
+                    let in_flight = in_flight.take();
+                    self.as_mut().project_replace(Self::Called { future, in_flight });
+                }
+                AnswerProj::Called { future, in_flight } => {
+                    let response = ready!(future.poll(cx))?;
+                    let in_flight = in_flight.take();
+                    self.as_mut().project_replace(Self::Done);
+                    return Poll::Ready(Ok(
+                        response.map(|body| Counted { body, _in_flight: in_flight })
+                    ));
+                }
+                // Polled after completion, against the contract of `Future`.
+                AnswerProj::Done => return Poll::Pending,
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A response body that keeps its request in flight.
+    #[derive(Debug)]
+    pub(super) struct Counted<B> {
+        #[pin]
+        body: B,
+        _in_flight: Option<InFlight>,
+    }
+}
+
+impl<B: Body> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
