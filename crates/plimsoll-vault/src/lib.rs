@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod cidr;
 pub mod context;
+pub mod duration;
 mod error;
 mod request;
 mod response;
