@@ -7,13 +7,15 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use plimsoll_store::{Key, Range, Revision, Txn, View};
+use plimsoll_store::{Entry, Key, Range, Revision, Txn, View};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::decoded::DecodedCache;
 use crate::error::VaultError;
 
 /// Turns values into what is stored and back. The barrier does it with
@@ -48,6 +50,7 @@ pub struct Context<'v> {
     view: &'v dyn View,
     cipher: &'v dyn Cipher,
     now: UnixTime,
+    decoded: Option<&'v DecodedCache>,
     reads: BTreeMap<Key, Revision>,
     writes: BTreeMap<Key, Option<Bytes>>,
 }
@@ -64,7 +67,15 @@ impl fmt::Debug for Context<'_> {
 impl<'v> Context<'v> {
     /// Nothing read, nothing written.
     pub fn new(view: &'v dyn View, cipher: &'v dyn Cipher, now: UnixTime) -> Self {
-        Self { view, cipher, now, reads: BTreeMap::new(), writes: BTreeMap::new() }
+        let (reads, writes) = (BTreeMap::new(), BTreeMap::new());
+        Self { view, cipher, now, decoded: None, reads, writes }
+    }
+
+    /// With a cache for [`Context::get_shared`].
+    #[must_use]
+    pub const fn with_decoded(mut self, decoded: &'v DecodedCache) -> Self {
+        self.decoded = Some(decoded);
+        self
     }
 
     /// The time of the decision.
@@ -77,20 +88,60 @@ impl<'v> Context<'v> {
     /// # Errors
     /// The store could not be read, or the value is not what it should be.
     pub fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, VaultError> {
-        let key_bytes = Bytes::copy_from_slice(key.as_bytes());
-        let sealed = match self.writes.get(&key_bytes) {
+        let sealed = match self.writes.get(key.as_bytes()) {
             Some(written) => written.clone(),
-            None => {
-                let entry = self.view.get(key.as_bytes())?;
-                let revision = entry.as_ref().map_or(0, |entry| entry.mod_revision);
-                self.reads.insert(key_bytes, revision);
-                entry.map(|entry| entry.value)
-            }
+            None => self.read(key)?.map(|entry| entry.value),
         };
-        let Some(sealed) = sealed else { return Ok(None) };
-        let plain = self.cipher.open(key.as_bytes(), &sealed)?;
+        sealed.map(|sealed| self.decode(key, &sealed)).transpose()
+    }
+
+    /// As [`Context::get`], for what nearly every request reads: a value that
+    /// was decoded before is shared instead of being decrypted and parsed
+    /// again. Not for users' secrets: what is shared stays in memory.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_shared<T>(&mut self, key: &str) -> Result<Option<Arc<T>>, VaultError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        if self.writes.contains_key(key.as_bytes()) {
+            return Ok(self.get(key)?.map(Arc::new));
+        }
+        let Some(entry) = self.read(key)? else { return Ok(None) };
+        let known = self.decoded.and_then(|cache| cache.get(key.as_bytes(), entry.mod_revision));
+        if known.is_some() {
+            return Ok(known);
+        }
+        let value = Arc::new(self.decode(key, &entry.value)?);
+        if let Some(cache) = self.decoded {
+            let key = Bytes::copy_from_slice(key.as_bytes());
+            cache.insert(key, entry.mod_revision, Arc::clone(&value));
+        }
+        Ok(Some(value))
+    }
+
+    /// The revision that wrote a key last, 0 if it does not exist, leaving
+    /// aside what this decision writes. Counts as read.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn revision(&mut self, key: &str) -> Result<Revision, VaultError> {
+        Ok(self.read(key)?.map_or(0, |entry| entry.mod_revision))
+    }
+
+    fn read(&mut self, key: &str) -> Result<Option<Entry>, VaultError> {
+        let entry = self.view.get(key.as_bytes())?;
+        let revision = entry.as_ref().map_or(0, |entry| entry.mod_revision);
+        if !self.reads.contains_key(key.as_bytes()) {
+            self.reads.insert(Bytes::copy_from_slice(key.as_bytes()), revision);
+        }
+        Ok(entry)
+    }
+
+    fn decode<T: DeserializeOwned>(&self, key: &str, sealed: &[u8]) -> Result<T, VaultError> {
+        let plain = self.cipher.open(key.as_bytes(), sealed)?;
         serde_json::from_slice(&plain)
-            .map(Some)
             .map_err(|error| VaultError::Internal(format!("undecodable entry {key}: {error}")))
     }
 
@@ -224,7 +275,12 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-impl Scope<'_, '_> {
+impl<'v> Scope<'_, 'v> {
+    /// The whole key space, for what is part of the core.
+    pub(crate) const fn context(&mut self) -> &mut Context<'v> {
+        self.context
+    }
+
     /// See [`Context::now`].
     pub const fn now(&self) -> UnixTime {
         self.context.now
@@ -236,6 +292,17 @@ impl Scope<'_, '_> {
     /// As there.
     pub fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, VaultError> {
         self.context.get(&format!("{}{key}", self.prefix))
+    }
+
+    /// See [`Context::get_shared`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_shared<T>(&mut self, key: &str) -> Result<Option<Arc<T>>, VaultError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.context.get_shared(&format!("{}{key}", self.prefix))
     }
 
     /// See [`Context::put`].

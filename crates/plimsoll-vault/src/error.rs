@@ -5,7 +5,7 @@ use plimsoll_store::StoreError;
 
 /// Why a request was not answered with what it asked for. The message is what
 /// the client reads: it never carries a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultError {
     /// 400: the request itself is wrong.

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod cidr;
 pub mod context;
+mod decoded;
 pub mod duration;
 mod error;
 mod request;
