@@ -1,0 +1,94 @@
+//! Reading a request's body within limits.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+/// How much of a body is read, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes beyond which a body is refused with 413.
+    pub bytes_max: u64,
+    /// Time within which the last byte must be in, else 408.
+    pub time_max: Duration,
+}
+
+impl Default for BodyLimits {
+    /// 32 MiB and 30 s: Vault's `max_request_size` and `http_read_timeout`.
+    fn default() -> Self {
+        Self { bytes_max: 32 << 20, time_max: Duration::from_secs(30) }
+    }
+}
+
+/// Why a body was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Larger than allowed; known from Content-Length before the first byte
+    /// where there is one.
+    #[error("request body exceeds {bytes_max} bytes")]
+    TooLarge {
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// Not there in time.
+    #[error("request body not received within {0:?}")]
+    TooSlow(Duration),
+    /// The client broke off; nobody reads the answer.
+    #[error("request body broke off")]
+    BrokeOff,
+}
+
+/// The whole body.
+///
+/// # Errors
+/// It is too large, too slow, or broke off.
+pub async fn read<B>(body: B, limits: BodyLimits) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    check_size(body.size_hint().lower(), limits)?;
+    tokio::time::timeout(limits.time_max, collect(body, limits))
+        .await
+        .unwrap_or(Err(BodyError::TooSlow(limits.time_max)))
+}
+
+/// Whether an announced size is acceptable.
+///
+/// # Errors
+/// It is not.
+pub const fn check_size(bytes: u64, limits: BodyLimits) -> Result<(), BodyError> {
+    if bytes > limits.bytes_max {
+        return Err(BodyError::TooLarge { bytes_max: limits.bytes_max });
+    }
+    Ok(())
+}
+
+async fn collect<B>(body: B, limits: BodyLimits) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = core::pin::pin!(body);
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::BrokeOff)?.into_data() else { continue };
+        check_size((first.len() + rest.len() + data.len()) as u64, limits)?;
+        // Nearly every body is one frame, which is then used as it is.
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}

@@ -1,0 +1,34 @@
+//! What a door must be told about a request.
+
+use bytes::Bytes;
+use http::request::Parts;
+use plimsoll::Demand;
+
+/// Which way a request goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Route {
+    /// Past no gate: health, reads, everything that writes nothing.
+    Open,
+    /// Through the write gate.
+    Write(Demand),
+    /// Administration that has not earned its class yet, because its token has
+    /// not been verified: one of few lanes, and the write gate is asked by the
+    /// service once it knows who is asking.
+    Administration(Demand),
+}
+
+/// Knows the routes of one service.
+pub trait Classify: Send + Sync + 'static {
+    /// From the headers alone.
+    fn classify(&self, parts: &Parts) -> Route;
+
+    /// Once the body is in: whose request it is may stand there.
+    fn refine(&self, _parts: &Parts, _body: &Bytes, demand: Demand) -> Demand {
+        demand
+    }
+
+    /// Whether the client asked to be refused, to see what that looks like.
+    fn forced(&self, _parts: &Parts) -> bool {
+        false
+    }
+}
