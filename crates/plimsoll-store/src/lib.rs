@@ -3,8 +3,19 @@
 
 #![deny(unsafe_code)]
 
+pub mod disk;
+
+mod clock;
+mod engine;
+mod log;
+mod memory;
+mod state;
 mod store;
 
+pub use crate::clock::Clock;
+pub use crate::engine::{Debt, LogStore, OpenError, OpenOptions, Pending};
+pub use crate::log::Damage;
+pub use crate::memory::MemoryStore;
 pub use crate::store::{
     Decide, Entry, Key, Range, Revision, Store, StoreError, Transact, Txn, View,
 };

@@ -2,13 +2,18 @@
 //!
 //! Small enough for an embedded log and for etcd's `Txn`.
 
-use core::fmt::Debug;
+mod settle;
+
+use core::fmt::{self, Debug};
+use core::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use plimsoll::Rejection;
 use plimsoll::write::Place;
 use tokio::sync::oneshot;
+
+pub(crate) use crate::store::settle::{compares_hold, settle};
 
 /// A key: a path in UTF-8 by convention, any bytes in fact.
 pub type Key = Bytes;
@@ -35,6 +40,23 @@ pub struct Range<'a> {
     pub after: &'a [u8],
     /// At most this many.
     pub keys_max: usize,
+}
+
+impl<'a> Range<'a> {
+    /// Where it starts: strictly after the page before, and not before the
+    /// prefix.
+    pub(crate) fn start(&self) -> Bound<&'a [u8]> {
+        if !self.after.is_empty() && self.after >= self.prefix {
+            Bound::Excluded(self.after)
+        } else {
+            Bound::Included(self.prefix)
+        }
+    }
+
+    /// From there to the last key of all.
+    pub(crate) fn bounds(&self) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+        (self.start(), Bound::Unbounded)
+    }
 }
 
 /// The state at one revision. Later commits do not change it.
@@ -100,6 +122,12 @@ pub struct Transact {
     pub place: Option<Place>,
 }
 
+impl Debug for Transact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transact").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -125,6 +153,9 @@ pub enum StoreError {
     /// The store has stopped, for the reason given; nothing was executed.
     #[error("storage stopped: {0}")]
     Stopped(Arc<str>),
+    /// The request itself failed inside the store; nothing was executed.
+    #[error("internal: {0}")]
+    Internal(Arc<str>),
     /// The state could not be read or decoded.
     #[error("storage: {0}")]
     Read(Arc<str>),

@@ -1,0 +1,122 @@
+//! The embedded engine: a log, the state behind it, and two threads.
+//!
+//! The *committer* takes what the write gate lets through, checks it against the
+//! state, writes it as one group, syncs, applies, publishes and only then answers.
+//! The *checkpoint* moves what has been applied into the database file, so that
+//! the log can be used again; it is never on the way of a commit.
+
+mod batch;
+mod checkpoint;
+mod committer;
+mod open;
+mod options;
+mod pending;
+mod shared;
+
+use core::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use plimsoll::Timestamp;
+use plimsoll::write::WriteGate;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::engine::pending::Reply;
+use crate::engine::shared::Shared;
+use crate::log::Segments;
+use crate::store::{Revision, Store, StoreError, Transact, View};
+
+pub use crate::engine::open::OpenError;
+pub use crate::engine::options::OpenOptions;
+pub use crate::engine::pending::Pending;
+pub use crate::engine::shared::Debt;
+
+/// The embedded store. Dropping it finishes what was accepted.
+pub struct LogStore {
+    shared: Arc<Shared>,
+    segments: Arc<Segments>,
+    threads: Threads,
+    /// Given back last.
+    _lock: crate::disk::DirLock,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    committer: Option<JoinHandle<()>>,
+    checkpoint: Option<JoinHandle<()>>,
+    segments: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogStore").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
+impl LogStore {
+    /// The gate in front of the log.
+    pub fn gate(&self) -> WriteGate<Pending> {
+        self.shared.gate.clone()
+    }
+
+    /// The clock of all timestamps that the gate is given.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// The time on that clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Whether the store takes writes, or why it does not any more.
+    ///
+    /// # Errors
+    /// The failure that stopped it.
+    pub fn health(&self) -> Result<(), Arc<str>> {
+        self.shared.failed().map_or(Ok(()), Err)
+    }
+
+    /// How far the state behind the log lags.
+    pub fn debt(&self) -> Debt {
+        self.shared.debt()
+    }
+
+    /// Finishes what was accepted and stops; what is submitted later is answered
+    /// with [`StoreError::Stopped`]. Blocks for as long as the disk needs.
+    pub fn shutdown(&mut self) {
+        self.shared.close();
+        for thread in [self.threads.committer.take(), self.threads.checkpoint.take()] {
+            join(thread);
+        }
+        self.segments.stop();
+        join(self.threads.segments.take());
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(Err(_)) = thread.map(JoinHandle::join) {
+        tracing::error!("a thread of the store panicked");
+    }
+}
+
+impl Drop for LogStore {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Store for LogStore {
+    fn view(&self) -> Arc<dyn View> {
+        self.shared.published.latest()
+    }
+
+    fn submit(&self, transact: Transact) -> oneshot::Receiver<Result<Revision, StoreError>> {
+        let (sender, receiver) = oneshot::channel();
+        let Transact { txn, decide, place } = transact;
+        let reply = Reply::new(sender);
+        self.shared.submit(txn, decide, place, reply);
+        receiver
+    }
+}

@@ -1,0 +1,198 @@
+//! Opening a directory: whose it is, what is in it, and what is to be replayed.
+
+use core::hash::{BuildHasher, Hasher};
+use std::hash::RandomState;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use plimsoll::write::WriteGate;
+
+use crate::disk::{Disk, read_exact_at, write_all_at};
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::committer::{Committer, Limits, apply};
+use crate::engine::options::OpenOptions;
+use crate::engine::shared::Shared;
+use crate::engine::{LogStore, Threads};
+use crate::log::{Damage, Log, RecoverError, Recovered, Segments, recover};
+use crate::state::{BaseError, Database, Published, Snapshot, Table};
+
+const FORMAT_FILE: &str = "format";
+const STATE_FILE: &str = "state.redb";
+/// What the format file starts with; the id of the store follows.
+const FORMAT: &str = "plimsoll-store 1 ";
+
+/// Why a directory cannot be opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another version wrote it, or something else did.
+    #[error("{}: not a store of this version: {found:?}", path.display())]
+    Format {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// An acknowledged write is no longer readable.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+    /// The disk failed or a permission is missing.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The database file cannot be used.
+    #[error("{}: {reason}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A limit that no store can work with.
+    #[error("invalid limit: {0}")]
+    Limit(&'static str),
+}
+
+impl From<RecoverError> for OpenError {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::Damage(damage) => Self::Damage(damage),
+            RecoverError::Io { path, error } => Self::Io { path, error },
+        }
+    }
+}
+
+impl LogStore {
+    /// Opens the directory, replays the log, and starts the threads.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        let limits = limits(&options)?;
+        let disk = Arc::clone(&options.disk);
+        let lock = disk.lock().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::InUse { path: disk.path("") },
+            _ => OpenError::Io { path: disk.path("lock"), error },
+        })?;
+        let store_id = identify(&*disk)?;
+        let database = open_state(&*disk, options.cache_bytes)?;
+        let state = |error: BaseError| state_error(&*disk, &error);
+        let applied = database.applied().map_err(state)?;
+        let base = Arc::new(database.base().map_err(state)?);
+        let active = Arc::new(Table::default());
+        let recovered = recover(&*disk, store_id, applied, &mut |group| apply(group, &active))?;
+        let Recovered { inventory, tail, position } = recovered;
+
+        let bytes = options.log_segment_bytes;
+        let segments = Arc::new(Segments::new(Arc::clone(&disk), store_id, bytes, inventory));
+        let revision = position.revision;
+        let published = Published::new(Snapshot { active, frozen: None, base, revision });
+        let gate = WriteGate::new(options.gate, options.mode, options.observer);
+        let bounds = (options.txn_bytes_max, options.background_items_max);
+        let shared = Arc::new(Shared::new(gate, options.clock, published, bounds));
+        let log = Log::new(Arc::clone(&segments), store_id, tail, position);
+        let committer = Committer::new(Arc::clone(&shared), Arc::clone(&segments), log, limits);
+        let checkpoint =
+            Checkpoint { shared: Arc::clone(&shared), segments: Arc::clone(&segments), database };
+
+        let mut store = Self { shared, segments, threads: Threads::default(), _lock: lock };
+        let ahead = Arc::clone(&store.segments);
+        store.threads.segments =
+            Some(spawn("plimsoll-log", move || ahead.prepare_ahead(), &*disk)?);
+        store.threads.checkpoint = Some(spawn("plimsoll-state", || checkpoint.run(), &*disk)?);
+        store.threads.committer = Some(spawn("plimsoll-commit", || committer.run(), &*disk)?);
+        Ok(store)
+    }
+}
+
+fn limits(options: &OpenOptions) -> Result<Limits, OpenError> {
+    let segment = options.log_segment_bytes;
+    if segment < 16 << 10 || segment % 4096 != 0 {
+        return Err(OpenError::Limit("log_segment_bytes must be 16 KiB or more, in whole 4 KiB"));
+    }
+    // A group and the segment's header fit into a segment.
+    let group_bytes_max = (8 << 20).min(segment - 8192);
+    if options.txn_bytes_max > group_bytes_max {
+        return Err(OpenError::Limit("txn_bytes_max must fit into a group of the log"));
+    }
+    if options.log_bytes_max < 4 * segment {
+        return Err(OpenError::Limit("log_bytes_max must be four segments or more"));
+    }
+    Ok(Limits {
+        table_bytes_max: options.table_bytes_max,
+        log_bytes_max: options.log_bytes_max,
+        group_bytes_max,
+    })
+}
+
+fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+    disk: &dyn Disk,
+) -> Result<JoinHandle<()>, OpenError> {
+    Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|error| OpenError::Io { path: disk.path(""), error })
+}
+
+fn open_state(disk: &dyn Disk, cache_bytes: usize) -> Result<Database, OpenError> {
+    let path = || disk.path(STATE_FILE);
+    let file = disk.create(STATE_FILE).map_err(|error| OpenError::Io { path: path(), error })?;
+    let database = Database::open(file, cache_bytes).map_err(|error| state_error(disk, &error))?;
+    disk.sync_dir().map_err(|error| OpenError::Io { path: path(), error })?;
+    Ok(database)
+}
+
+fn state_error(disk: &dyn Disk, error: &BaseError) -> OpenError {
+    OpenError::State { path: disk.path(STATE_FILE), reason: error.to_string() }
+}
+
+/// The id of the store in this directory: a secret of the directory, so that no
+/// value that a client stores can pass for a group of the log.
+fn identify(disk: &dyn Disk) -> Result<u64, OpenError> {
+    let io = |error| OpenError::Io { path: disk.path(FORMAT_FILE), error };
+    let fresh = disk.open(STATE_FILE).map_err(io)?.is_none();
+    let Some(file) = disk.open(FORMAT_FILE).map_err(io)? else {
+        if !fresh {
+            let found = format!("{STATE_FILE} without {FORMAT_FILE}");
+            return Err(OpenError::Format { path: disk.path(FORMAT_FILE), found });
+        }
+        return create(disk).map_err(io);
+    };
+    let mut text = vec![0; file.len().map_err(io)?.min(64) as usize];
+    read_exact_at(&*file, 0, &mut text).map_err(io)?;
+    let text = String::from_utf8_lossy(&text);
+    let id = text.strip_prefix(FORMAT).and_then(|id| u64::from_str_radix(id.trim_end(), 16).ok());
+    match id {
+        Some(id) => Ok(id),
+        // The power went while the directory was made: nothing was stored yet.
+        None if fresh && text.bytes().all(|byte| byte == 0) => create(disk).map_err(io),
+        None => Err(OpenError::Format {
+            path: disk.path(FORMAT_FILE),
+            found: text.trim_end().to_owned(),
+        }),
+    }
+}
+
+fn create(disk: &dyn Disk) -> io::Result<u64> {
+    // Seeded by the system's randomness.
+    let id = RandomState::new().build_hasher().finish();
+    let file = disk.create(FORMAT_FILE)?;
+    write_all_at(&*file, 0, format!("{FORMAT}{id:016x}\n").as_bytes())?;
+    file.sync_data()?;
+    disk.sync_dir()?;
+    Ok(id)
+}

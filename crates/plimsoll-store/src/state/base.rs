@@ -1,0 +1,205 @@
+//! The database file: the state as of the last checkpoint.
+
+use core::fmt;
+use core::ops::Bound;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{
+    Durability, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
+};
+
+use crate::disk::{File, read_exact_at, write_all_at};
+use crate::log::Position;
+use crate::state::table::{Table, Version};
+use crate::store::{Entry, Key, StoreError};
+
+/// Key to revision (8 bytes, little-endian) and value.
+const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
+/// One row: the last group of the log that is contained.
+const APPLIED: TableDefinition<'_, &str, (u64, u64, u32)> = TableDefinition::new("applied");
+const LAST_GROUP: &str = "last_group";
+
+const REVISION_BYTES: usize = 8;
+
+/// Why the database cannot be used, as the engine puts it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("state file: {0}")]
+pub(crate) struct BaseError(Arc<str>);
+
+fn failed(error: impl Into<redb::Error>) -> BaseError {
+    BaseError(error.into().to_string().into())
+}
+
+impl From<BaseError> for StoreError {
+    fn from(error: BaseError) -> Self {
+        Self::Read(error.0)
+    }
+}
+
+/// The writing end, used by the checkpoint alone.
+pub(crate) struct Database {
+    redb: redb::Database,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+impl Database {
+    /// Opens or creates it, with so many bytes of cache.
+    pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self, BaseError> {
+        let redb = redb::Database::builder()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(Backend { file: Arc::clone(&file) })
+            .map_err(failed)?;
+        let txn = redb.begin_write().map_err(failed)?;
+        txn.open_table(ENTRIES).map_err(failed)?;
+        txn.open_table(APPLIED).map_err(failed)?;
+        txn.commit().map_err(failed)?;
+        // What was found may sit in the page cache only; segments are used again
+        // because it is durable.
+        file.sync_data().map_err(|error| BaseError(error.to_string().into()))?;
+        Ok(Self { redb })
+    }
+
+    /// The last group of the log that is contained.
+    pub(crate) fn applied(&self) -> Result<Position, BaseError> {
+        let txn = self.redb.begin_read().map_err(failed)?;
+        let table = txn.open_table(APPLIED).map_err(failed)?;
+        let row = table.get(LAST_GROUP).map_err(failed)?;
+        Ok(row.map_or_else(Position::default, |row| {
+            let (sequence, revision, crc) = row.value();
+            Position { sequence, revision, crc }
+        }))
+    }
+
+    /// What readers see of it now.
+    pub(crate) fn base(&self) -> Result<Base, BaseError> {
+        let txn = self.redb.begin_read().map_err(failed)?;
+        Ok(Base { entries: txn.open_table(ENTRIES).map_err(failed)? })
+    }
+
+    /// Merges a table into it, durably. `position` is the last group in it;
+    /// `progress` is told how many bytes of the table are done.
+    pub(crate) fn merge(
+        &self,
+        table: &Table,
+        position: Position,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), BaseError> {
+        let mut txn = self.redb.begin_write().map_err(failed)?;
+        txn.set_durability(Durability::Immediate).map_err(failed)?;
+        // The allocator's state is written along, so that a restart after a
+        // crash need not read the whole file.
+        txn.set_quick_repair(true);
+        self.insert_all(&txn, table, progress)?;
+        {
+            let mut applied = txn.open_table(APPLIED).map_err(failed)?;
+            let Position { sequence, revision, crc } = position;
+            applied.insert(LAST_GROUP, (sequence, revision, crc)).map_err(failed)?;
+        }
+        txn.commit().map_err(failed)
+    }
+
+    fn insert_all(
+        &self,
+        txn: &WriteTransaction,
+        table: &Table,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), BaseError> {
+        let mut entries = txn.open_table(ENTRIES).map_err(failed)?;
+        let mut done = 0;
+        for (count, (key, version)) in table.newest().enumerate() {
+            match version {
+                Some(Entry { value, mod_revision }) => {
+                    let bytes = REVISION_BYTES + value.len();
+                    let mut row = entries.insert_reserve(&*key, bytes).map_err(failed)?;
+                    let (revision, rest) = row.as_mut().split_at_mut(REVISION_BYTES);
+                    revision.copy_from_slice(&mod_revision.to_le_bytes());
+                    rest.copy_from_slice(&value);
+                    done += (key.len() + value.len()) as u64;
+                }
+                None => {
+                    entries.remove(&*key).map_err(failed)?;
+                    done += key.len() as u64;
+                }
+            }
+            if count % 256 == 0 {
+                progress(done);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A view of the database at one checkpoint.
+pub(crate) struct Base {
+    entries: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Base")
+    }
+}
+
+impl Base {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Version, StoreError> {
+        let row = self.entries.get(key).map_err(failed)?;
+        row.map(|row| decode(row.value())).transpose()
+    }
+
+    /// The entries from `start` on, in order.
+    pub(crate) fn iter_from(
+        &self,
+        start: Bound<&[u8]>,
+    ) -> Result<impl Iterator<Item = Result<(Key, Version), StoreError>> + use<>, StoreError> {
+        let rows = self.entries.range::<&[u8]>((start, Bound::Unbounded)).map_err(failed)?;
+        Ok(rows.map(|row| {
+            let (key, row) = row.map_err(failed)?;
+            Ok((Key::copy_from_slice(key.value()), Some(decode(row.value())?)))
+        }))
+    }
+}
+
+fn decode(row: &[u8]) -> Result<Entry, StoreError> {
+    let Some((revision, value)) = row.split_first_chunk::<REVISION_BYTES>() else {
+        return Err(StoreError::Read("state file: a row without a revision".into()));
+    };
+    let mod_revision = u64::from_le_bytes(*revision);
+    Ok(Entry { value: Bytes::copy_from_slice(value), mod_revision })
+}
+
+/// The engine's file, on our disk.
+#[derive(Debug)]
+struct Backend {
+    file: Arc<dyn File>,
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        read_exact_at(&*self.file, offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        write_all_at(&*self.file, offset, data)?;
+        self.file.start_writeback(offset, data.len() as u64);
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The state behind the log: what reads see, and how it reaches the disk.
+//!
+//! New writes live in a table in memory. When it is full it is frozen, a new one
+//! takes its place, and a thread merges the frozen one into the database file in
+//! key order; then the log before it is not needed any more. A reader holds one
+//! [`Snapshot`] of all three at one revision.
+
+mod base;
+mod merge;
+mod snapshot;
+mod table;
+
+pub(crate) use crate::state::base::{BaseError, Database};
+pub(crate) use crate::state::merge::Merge;
+pub(crate) use crate::state::snapshot::{Published, Snapshot};
+pub(crate) use crate::state::table::{Table, Version};

@@ -1,0 +1,207 @@
+//! The store on a real directory, as a server uses it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use common::{commit, key, once, put, submit, value};
+use plimsoll_store::{
+    Entry, LogStore, OpenError, OpenOptions, Range, Store, StoreError, Transact, Txn,
+};
+
+fn options(dir: &Path) -> OpenOptions {
+    let mut options = OpenOptions::new(dir).unwrap();
+    options.log_segment_bytes = 1 << 20;
+    options.log_bytes_max = 8 << 20;
+    options.txn_bytes_max = 256 << 10;
+    options.table_bytes_max = 1 << 20;
+    options
+}
+
+fn open(dir: &Path) -> LogStore {
+    LogStore::open(options(dir)).unwrap()
+}
+
+#[test]
+fn an_acknowledged_write_is_visible_and_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(commit(&store, put("a", "1")).unwrap(), 1);
+    assert_eq!(commit(&store, put("b", "2")).unwrap(), 2);
+    assert_eq!(value(&store, "a").as_deref(), Some("1"));
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(value(&store, "a").as_deref(), Some("1"));
+    assert_eq!(value(&store, "b").as_deref(), Some("2"));
+    assert_eq!(store.view().revision(), 2);
+    assert_eq!(commit(&store, put("c", "3")).unwrap(), 3);
+}
+
+#[test]
+fn a_view_does_not_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    commit(&store, put("a", "1")).unwrap();
+    let view = store.view();
+    commit(&store, put("a", "2")).unwrap();
+    let delete = Txn { deletes: vec![key("a")], ..Txn::default() };
+    commit(&store, delete).unwrap();
+    let entry = Entry { value: Bytes::from_static(b"1"), mod_revision: 1 };
+    assert_eq!(view.get(b"a").unwrap(), Some(entry));
+    assert_eq!(store.view().get(b"a").unwrap(), None);
+}
+
+#[test]
+fn a_range_merges_tables_and_database_in_key_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let filler = "x".repeat(100_000);
+    for round in 0..40 {
+        commit(&store, put(&format!("p/{:02}", round % 20), &format!("{round}"))).unwrap();
+        commit(&store, put("q/filler", &filler)).unwrap();
+    }
+    commit(&store, Txn { deletes: vec![key("p/07")], ..Txn::default() }).unwrap();
+    let range = Range { prefix: b"p/", after: b"p/03", keys_max: 5 };
+    let found = store.view().range(range).unwrap();
+    let keys: Vec<_> = found.iter().map(|(key, _)| key.clone()).collect();
+    assert_eq!(keys, ["p/04", "p/05", "p/06", "p/08", "p/09"].map(key));
+    assert_eq!(found[0].1.value, "24");
+}
+
+#[test]
+fn a_lost_compare_is_decided_again_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    commit(&store, put("n", "0")).unwrap();
+    let stale = store.view();
+    // All decided on one view, so all but the first lose and are decided again.
+    let answers: Vec<_> = (0..64)
+        .map(|_| {
+            let mut decide: plimsoll_store::Decide = Box::new(|view| {
+                let entry = view.get(b"n")?.unwrap();
+                let n: u32 = String::from_utf8_lossy(&entry.value).parse().unwrap();
+                let mut txn = put("n", &(n + 1).to_string());
+                txn.compares.push((key("n"), entry.mod_revision));
+                Ok(txn)
+            });
+            let txn = decide(&*stale).unwrap();
+            submit(&store, txn, decide)
+        })
+        .collect();
+    for answer in answers {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+    assert_eq!(value(&store, "n").as_deref(), Some("64"));
+}
+
+#[test]
+fn compares_that_are_always_lost_end_in_a_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let losing = || Txn { compares: vec![(key("a"), 77)], ..put("a", "1") };
+    let answer = submit(
+        &store,
+        losing(),
+        Box::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(losing())
+        }),
+    );
+    assert!(matches!(answer.blocking_recv().unwrap(), Err(StoreError::Conflict)));
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    assert_eq!(value(&store, "a"), None);
+}
+
+#[test]
+fn a_decision_that_panics_fails_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let losing = Txn { compares: vec![(key("a"), 77)], ..put("a", "1") };
+    let answer = submit(&store, losing, Box::new(|_| panic!("as the test wants it")));
+    assert!(matches!(answer.blocking_recv().unwrap(), Err(StoreError::Internal(_))));
+    commit(&store, put("a", "2")).unwrap();
+}
+
+#[test]
+fn background_work_needs_no_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let answers: Vec<_> = (0..3000)
+        .map(|n| {
+            let txn = put(&format!("{n}"), "v");
+            store.submit(Transact { txn, decide: once(), place: None })
+        })
+        .collect();
+    for answer in answers {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+    assert_eq!(value(&store, "2999").as_deref(), Some("v"));
+}
+
+#[test]
+fn a_transaction_that_fits_no_group_is_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let answer = commit(&store, put("a", &"x".repeat(300_000)));
+    assert!(matches!(answer, Err(StoreError::TooLarge { .. })));
+}
+
+#[test]
+fn a_second_opener_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = open(dir.path());
+    let second = LogStore::open(options(dir.path()));
+    assert!(matches!(second, Err(OpenError::InUse { .. })));
+}
+
+#[test]
+fn a_directory_of_another_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("format"), "plimsoll-store 9 0123\n").unwrap();
+    let refused = LogStore::open(options(dir.path())).unwrap_err();
+    assert!(refused.to_string().contains("format: not a store of this version"), "{refused}");
+}
+
+#[test]
+fn what_was_accepted_is_finished_at_shutdown() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let answers: Vec<_> =
+        (0..500).map(|n| submit(&store, put(&format!("{n}"), "v"), once())).collect();
+    store.shutdown();
+    for answer in answers {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+    let late = commit(&store, put("late", "v"));
+    assert!(matches!(late, Err(StoreError::Stopped(_))));
+}
+
+#[test]
+fn the_log_is_used_again_and_everything_is_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let store = open(dir.path());
+        for n in 0..120 {
+            commit(&store, put(&format!("{round}/{n}"), &"v".repeat(100_000))).unwrap();
+        }
+    }
+    let store = open(dir.path());
+    for round in 0..3 {
+        for n in 0..120 {
+            let name = format!("{round}/{n}");
+            assert_eq!(value(&store, &name).map(|value| value.len()), Some(100_000), "{name}");
+        }
+    }
+    assert_eq!(store.view().revision(), 360);
+    let segments = std::fs::read_dir(dir.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "seg"))
+        .count();
+    assert!(segments <= 12, "{segments} segments for 36 MB");
+}
