@@ -208,8 +208,8 @@ impl<T> State<T> {
         self.rate = self.model.rate(self.batch);
         self.prestage.settle(Duration::from_secs_f64(self.model.service(self.batch)));
         let mut trimmed = Vec::new();
-        let line = f64::from(self.batch) + bucket::depth(self.rate, self.config.burst);
-        while mode == Mode::Enforce && self.queue.waiting_units() as f64 > line {
+        let line = self.line() + bucket::depth(self.rate, self.config.burst);
+        while mode == Mode::Enforce && self.queue.held_units() as f64 > line {
             let Some(id) = self.queue.heaviest() else { break };
             trimmed.push(self.turn_out(now, id, Reason::Full));
         }

@@ -1,0 +1,272 @@
+//! From the file's text to a [`Config`].
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plimsoll::Mode;
+use plimsoll_listener::{ClientAuth, TlsConfig};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::blocks::{Block, take_labelled, take_single};
+use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions, StaticSeal, values};
+
+/// What Vault's files hold and this server has no use for.
+const IGNORED: [&str; 22] = [
+    "cluster_addr",
+    "ui",
+    "disable_mlock",
+    "disable_cache",
+    "cache_size",
+    "disable_clustering",
+    "disable_sealwrap",
+    "disable_performance_standby",
+    "disable_printable_check",
+    "enable_response_header_hostname",
+    "enable_response_header_raft_node_id",
+    "log_format",
+    "log_file",
+    "log_requests_level",
+    "log_rotate_bytes",
+    "log_rotate_duration",
+    "log_rotate_max_files",
+    "pid_file",
+    "plugin_directory",
+    "raw_storage_endpoint",
+    "telemetry",
+    "user_lockout",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopLevel {
+    api_addr: Option<String>,
+    cluster_name: Option<String>,
+    #[serde(default, deserialize_with = "values::duration")]
+    default_lease_ttl: Option<Duration>,
+    #[serde(default, deserialize_with = "values::duration")]
+    max_lease_ttl: Option<Duration>,
+    log_level: Option<String>,
+    status_page: Option<String>,
+    health_listen: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tcp {
+    address: Option<String>,
+    #[serde(default, deserialize_with = "values::boolean")]
+    tls_disable: bool,
+    tls_cert_file: Option<PathBuf>,
+    tls_key_file: Option<PathBuf>,
+    tls_client_ca_file: Option<PathBuf>,
+    #[serde(default, deserialize_with = "values::boolean")]
+    tls_require_and_verify_client_cert: bool,
+    #[serde(default, deserialize_with = "values::size")]
+    max_request_size: Option<u64>,
+    #[serde(default, deserialize_with = "values::duration")]
+    http_read_timeout: Option<Duration>,
+    #[serde(default)]
+    telemetry: ListenerTelemetry,
+    #[serde(default)]
+    inflight_requests_logging: InFlight,
+    // Vault's, without a use here.
+    #[serde(rename = "cluster_address")]
+    _cluster_address: Option<Value>,
+    #[serde(rename = "http_idle_timeout")]
+    _http_idle_timeout: Option<Value>,
+    #[serde(rename = "http_read_header_timeout")]
+    _http_read_header_timeout: Option<Value>,
+    #[serde(rename = "http_write_timeout")]
+    _http_write_timeout: Option<Value>,
+    #[serde(rename = "max_request_duration")]
+    _max_request_duration: Option<Value>,
+    #[serde(rename = "tls_min_version")]
+    _tls_min_version: Option<Value>,
+    #[serde(rename = "tls_disable_client_certs")]
+    _tls_disable_client_certs: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenerTelemetry {
+    #[serde(default, deserialize_with = "values::boolean")]
+    unauthenticated_metrics_access: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InFlight {
+    #[serde(default, deserialize_with = "values::boolean")]
+    unauthenticated_in_flight_requests_access: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Storage {
+    path: PathBuf,
+    #[serde(rename = "node_id")]
+    _node_id: Option<Value>,
+    #[serde(rename = "performance_multiplier")]
+    _performance_multiplier: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Static {
+    current_key_id: String,
+    current_key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Protection {
+    #[serde(default, deserialize_with = "values::boolean")]
+    disable_write_controller: bool,
+    mode: Option<String>,
+}
+
+pub(super) fn parse(text: &str) -> Result<Config, String> {
+    let mut file = syntax(text)?;
+    let listeners = take_labelled(&mut file, "listener")?;
+    let storage = take_labelled(&mut file, "storage")?;
+    let seals = take_labelled(&mut file, "seal")?;
+    let protection = take_single(&mut file, "adaptive_overload_protection")?;
+    for key in IGNORED {
+        file.remove(key);
+    }
+    let top: TopLevel = typed("", Value::Object(file))?;
+
+    let mut config = Config::new(data_dir(storage)?);
+    if !listeners.is_empty() {
+        config.listeners = listeners.into_iter().map(listener).collect::<Result<_, _>>()?;
+    }
+    config.static_seal = static_seal(seals)?;
+    config.protection = mode(protection)?;
+    config.api_addr = top.api_addr;
+    config.status_page = top.status_page;
+    config.log_level = top.log_level;
+    config.health_listen =
+        top.health_listen.map(|text| address("health_listen", &text)).transpose()?;
+    config.cluster_name = top.cluster_name.unwrap_or(config.cluster_name);
+    config.default_lease_ttl = top.default_lease_ttl.unwrap_or(config.default_lease_ttl);
+    config.max_lease_ttl = top.max_lease_ttl.unwrap_or(config.max_lease_ttl);
+    if config.default_lease_ttl > config.max_lease_ttl {
+        return Err("default_lease_ttl exceeds max_lease_ttl".to_owned());
+    }
+    Ok(config)
+}
+
+fn syntax(text: &str) -> Result<Map<String, Value>, String> {
+    let value: Value = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).map_err(|error| one_line(&error))?
+    } else {
+        hcl::from_str(text).map_err(|error| one_line(&error))?
+    };
+    match value {
+        Value::Object(file) => Ok(file),
+        _ => Err("expected keys and blocks".to_owned()),
+    }
+}
+
+/// Parsers draw pictures of their errors; an operator's log wants a line.
+fn one_line(error: &dyn core::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn typed<T: for<'de> Deserialize<'de>>(block: &str, value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| match block {
+        "" => one_line(&error),
+        block => format!("{block}: {}", one_line(&error)),
+    })
+}
+
+fn listener(Block { label, body }: Block) -> Result<ListenerOptions, String> {
+    if label != "tcp" {
+        return Err(format!("listener \"{label}\": only \"tcp\" is known"));
+    }
+    let tcp: Tcp = typed("listener \"tcp\"", body)?;
+    let address = match &tcp.address {
+        Some(text) => address("listener \"tcp\": address", text)?,
+        None => DEFAULT_ADDRESS,
+    };
+    let mut options = ListenerOptions::plain(address);
+    options.tls = tls(&tcp)?;
+    options.request_bytes_max = tcp.max_request_size.unwrap_or(options.request_bytes_max);
+    options.body_time_max = tcp.http_read_timeout.unwrap_or(options.body_time_max);
+    options.unauthenticated_metrics = tcp.telemetry.unauthenticated_metrics_access;
+    options.unauthenticated_in_flight =
+        tcp.inflight_requests_logging.unauthenticated_in_flight_requests_access;
+    Ok(options)
+}
+
+fn tls(tcp: &Tcp) -> Result<Option<TlsConfig>, String> {
+    if tcp.tls_disable {
+        return Ok(None);
+    }
+    let (Some(certificate), Some(key)) = (&tcp.tls_cert_file, &tcp.tls_key_file) else {
+        return Err("listener \"tcp\": tls_cert_file and tls_key_file are required unless \
+                    tls_disable = true"
+            .to_owned());
+    };
+    let tls = TlsConfig::new(certificate, key);
+    Ok(Some(match &tcp.tls_client_ca_file {
+        None => tls,
+        Some(ca) if tcp.tls_require_and_verify_client_cert => {
+            tls.with_client_ca(ca, ClientAuth::Required)
+        }
+        Some(ca) => tls.with_client_ca(ca, ClientAuth::Optional),
+    }))
+}
+
+fn data_dir(storage: Vec<Block>) -> Result<PathBuf, String> {
+    let mut storage = storage.into_iter();
+    let (Some(Block { label, body }), None) = (storage.next(), storage.next()) else {
+        return Err("expected exactly one storage block, with a path".to_owned());
+    };
+    // Whatever the file calls it, what is kept there is this server's own log.
+    if !["plimsoll", "raft", "file"].contains(&label.as_str()) {
+        return Err(format!(
+            "storage \"{label}\": only \"plimsoll\", \"raft\" and \"file\" are known, and all \
+             three mean the directory at their path"
+        ));
+    }
+    let storage: Storage = typed(&format!("storage \"{label}\""), body)?;
+    Ok(storage.path)
+}
+
+fn static_seal(seals: Vec<Block>) -> Result<Option<StaticSeal>, String> {
+    let mut found = None;
+    for Block { label, body } in seals {
+        match label.as_str() {
+            "shamir" => {}
+            "static" => {
+                let Static { current_key_id, current_key } = typed("seal \"static\"", body)?;
+                found = Some(StaticSeal { key_id: current_key_id, key: current_key });
+            }
+            _ => {
+                return Err(format!("seal \"{label}\": only \"shamir\" and \"static\" are known"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn mode(block: Option<Value>) -> Result<Mode, String> {
+    let Some(block) = block else { return Ok(Mode::Enforce) };
+    let name = "adaptive_overload_protection";
+    let protection: Protection = typed(name, block)?;
+    if protection.disable_write_controller {
+        return Ok(Mode::Off);
+    }
+    let mode = protection.mode.as_deref().map(str::parse).transpose();
+    Ok(mode.map_err(|error| format!("{name}: {error}"))?.unwrap_or_default())
+}
+
+fn address(what: &str, text: &str) -> Result<SocketAddr, String> {
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| format!("{what}: \"{text}\" is not an address with a port"))
+}

@@ -1,0 +1,94 @@
+//! HTTP requests into requests.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use plimsoll_vault::{Operation, Request};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use crate::face::HttpResponse;
+use crate::face::encode::message;
+use crate::face::path::api_path;
+
+/// A request, or the answer to one that is none.
+pub(crate) type Decoded = Result<Request, HttpResponse>;
+
+/// More query parameters than any client sends.
+const QUERY_PARAMETERS_MAX: usize = 64;
+
+pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Decoded {
+    let path = match api_path(parts.uri.path()) {
+        Some(Ok(path)) => path,
+        Some(Err(bad)) => return Err(message(400, &bad.to_string())),
+        None => return Err(message(404, "")),
+    };
+    let query = query(parts.uri.query().unwrap_or_default());
+    let Some(operation) = operation(&parts.method, &query) else {
+        return Err(message(405, "unsupported operation"));
+    };
+    let data = match operation {
+        Operation::Write | Operation::Patch => object(body)?,
+        // A body has no meaning here; query parameters may.
+        Operation::Read | Operation::List | Operation::Delete => Map::new(),
+    };
+    Ok(Request {
+        operation,
+        path,
+        data,
+        query,
+        token: token(&parts.headers).map(SecretString::from),
+        remote,
+        id: uuid::Uuid::new_v4().to_string(),
+    })
+}
+
+/// `X-Vault-Token`, or a bearer token.
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+    let vault = headers.get("x-vault-token").and_then(|value| value.to_str().ok());
+    vault.filter(|token| !token.is_empty()).or_else(|| {
+        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    })
+}
+
+pub(crate) fn operation(method: &Method, query: &BTreeMap<String, String>) -> Option<Operation> {
+    let list = query.get("list").is_some_and(|value| matches!(value.as_str(), "true" | "1"));
+    Some(match *method {
+        Method::GET if list => Operation::List,
+        Method::GET => Operation::Read,
+        Method::POST | Method::PUT => Operation::Write,
+        Method::DELETE => Operation::Delete,
+        Method::PATCH => Operation::Patch,
+        ref other if other.as_str() == "LIST" => Operation::List,
+        _ => return None,
+    })
+}
+
+pub(crate) fn query(query: &str) -> BTreeMap<String, String> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().take(QUERY_PARAMETERS_MAX).collect()
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, HttpResponse> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(message(400, "failed to parse JSON input: expected an object")),
+        // Line and column, but nothing of the text: it may be a secret.
+        Err(error) => Err(message(
+            400,
+            &format!(
+                "failed to parse JSON input: error at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        )),
+    }
+}

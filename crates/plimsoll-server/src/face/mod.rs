@@ -1,0 +1,16 @@
+//! Vault's HTTP API: from an HTTP request to a [`plimsoll_vault::Request`] and
+//! from its answer to an HTTP response.
+//!
+//! Pure translation: what a request means is decided in `plimsoll-vault`, whether
+//! it gets in at the door.
+
+mod decode;
+mod encode;
+mod path;
+
+pub(crate) use crate::face::decode::{Decoded, decode, token};
+pub(crate) use crate::face::encode::{encode, error, message};
+pub(crate) use crate::face::path::{BadPath, api_path};
+
+/// A response of this server.
+pub(crate) type HttpResponse = http::Response<http_body_util::Full<bytes::Bytes>>;

@@ -1,0 +1,125 @@
+//! `sys/health`: Vault's fields and codes, and how loaded the server is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use plimsoll::Timestamp;
+use plimsoll::write::Admission;
+use plimsoll_vault::Vault;
+use serde_json::json;
+
+use crate::clock;
+use crate::face::{HttpResponse, json_response, message};
+
+/// Held over the load line from which a server counts as degraded.
+const DEGRADED_SATURATION: f64 = 0.75;
+
+/// How loaded the server is, for people and balancers. Never a reason for another
+/// status code unless one was asked for: a balancer that ejects a loaded server
+/// makes the next one's overload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Load {
+    Ok,
+    Degraded,
+    Overloaded,
+}
+
+impl Load {
+    pub(crate) fn of(saturation: f64, reject_fraction: f64) -> Self {
+        if reject_fraction > 0.0 && saturation >= DEGRADED_SATURATION {
+            Self::Overloaded
+        } else if reject_fraction > 0.0 || saturation >= DEGRADED_SATURATION {
+            Self::Degraded
+        } else {
+            Self::Ok
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+/// Answers `sys/health`; asks nobody who could block.
+pub(crate) struct Health {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) gate: Arc<dyn Admission>,
+    pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Why the store takes no more writes, if it does not.
+    pub(crate) storage_fault: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Health {
+    pub(crate) fn answer(&self, query: &BTreeMap<String, String>) -> HttpResponse {
+        let status = self.vault.status();
+        let gate = self.gate.snapshot((self.clock)());
+        let load = Load::of(gate.saturation, gate.reject_fraction);
+        let fault = (self.storage_fault)();
+        let (parameter, default) = if !status.initialized {
+            ("uninitcode", 501)
+        } else if status.sealed || fault.is_some() {
+            ("sealedcode", 503)
+        } else if load == Load::Overloaded && query.contains_key("overloadedcode") {
+            ("overloadedcode", 200)
+        } else {
+            ("activecode", 200)
+        };
+        let Some(code) = code(query, parameter, default) else { return message(400, "") };
+        let body = json!({
+            "initialized": status.initialized,
+            "sealed": status.sealed,
+            "standby": false,
+            "performance_standby": false,
+            "replication_performance_mode": "disabled",
+            "replication_dr_mode": "disabled",
+            "server_time_utc": clock::unix().as_secs(),
+            "version": status.version,
+            "enterprise": false,
+            "cluster_name": status.cluster_name,
+            "cluster_id": status.cluster_id,
+            "echo_duration_ms": 0,
+            "clock_skew_ms": 0,
+            "replication_primary_canary_age_ms": 0,
+            "load": load.name(),
+            "reject_fraction": gate.reject_fraction,
+            "storage_fault": fault,
+        });
+        json_response(code, &body)
+    }
+}
+
+/// The status asked for. A parameter that is no status is 400 in Vault.
+fn code(query: &BTreeMap<String, String>, parameter: &str, default: u16) -> Option<StatusCode> {
+    let code = match query.get(parameter) {
+        Some(text) => text.parse().ok()?,
+        None => default,
+    };
+    StatusCode::from_u16(code).ok().filter(|code| code.as_u16() >= 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_gate_that_refuses_nobody_is_degraded_not_overloaded() {
+        assert_eq!(Load::of(0.1, 0.0), Load::Ok);
+        assert_eq!(Load::of(1.0, 0.0), Load::Degraded);
+        assert_eq!(Load::of(0.1, 0.2), Load::Degraded);
+        assert_eq!(Load::of(1.0, 0.2), Load::Overloaded);
+    }
+
+    #[test]
+    fn a_code_that_is_no_status_is_refused() {
+        let query = |text: &str| BTreeMap::from([("sealedcode".to_owned(), text.to_owned())]);
+        assert_eq!(code(&query("299"), "sealedcode", 503).map(|c| c.as_u16()), Some(299));
+        assert_eq!(code(&query("sealed"), "sealedcode", 503), None);
+        assert_eq!(code(&query("99"), "sealedcode", 503), None);
+        assert_eq!(code(&BTreeMap::new(), "sealedcode", 503).map(|c| c.as_u16()), Some(503));
+    }
+}

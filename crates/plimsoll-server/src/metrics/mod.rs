@@ -1,0 +1,124 @@
+//! Metrics under Vault's names, and the gate's own.
+//!
+//! One list of samples, two renderings: Prometheus' text and the JSON of Vault's
+//! `sys/metrics`. Latencies are summaries over the last ten to twenty seconds, as
+//! in Vault, where they are milliseconds.
+
+mod render;
+mod summary;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use plimsoll::write::WriteSnapshot;
+use plimsoll::{Class, Event, Observer, Reason};
+
+use crate::metrics::summary::Summary;
+
+pub(crate) use crate::metrics::render::{json, prometheus};
+
+/// One number with a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Vault's dotted name, without the prefix `vault.`, or our own.
+    pub(crate) name: &'static str,
+    pub(crate) labels: Vec<(&'static str, &'static str)>,
+    pub(crate) value: Measured,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Measured {
+    Gauge(f64),
+    Counter(u64),
+    Summary(summary::Digest),
+}
+
+/// What is counted as it happens.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) handle_request: Summary,
+    pub(crate) handle_login_request: Summary,
+    flush: Summary,
+    batch: Summary,
+    commits: AtomicU64,
+}
+
+impl Observer for Metrics {
+    fn event(&self, event: &Event) {
+        if let Event::Committed(sample) = event {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+            self.flush.record(sample.flush + sample.work);
+            self.batch.record_value(f64::from(sample.units));
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn record_request(&self, login: bool, elapsed: Duration) {
+        let summary = if login { &self.handle_login_request } else { &self.handle_request };
+        summary.record(elapsed);
+    }
+
+    /// Everything, at this instant.
+    pub(crate) fn collect(
+        &self,
+        gate: &WriteSnapshot,
+        in_flight: usize,
+        sealed: bool,
+    ) -> Vec<Sample> {
+        let gauge = |name, value| Sample { name, labels: Vec::new(), value: Measured::Gauge(value) };
+        let summary = |name, summary: &Summary| Sample {
+            name,
+            labels: Vec::new(),
+            value: Measured::Summary(summary.digest()),
+        };
+        let mut samples = vec![
+            gauge("core.unsealed", f64::from(u8::from(!sealed))),
+            gauge("core.in_flight_requests", in_flight as f64),
+            summary("core.handle_request", &self.handle_request),
+            summary("core.handle_login_request", &self.handle_login_request),
+            gauge("wal.write_controller.reject_fraction", gate.reject_fraction),
+            // Vault's controller terms: this one has none.
+            gauge("wal.write_controller.p", 0.0),
+            gauge("wal.write_controller.i", 0.0),
+            gauge("wal.write_controller.d", 0.0),
+            gauge("wal.flushReady.queue_len", gate.waiting_units as f64),
+            summary("wal.flushReady", &self.flush),
+            summary("plimsoll.commit.units", &self.batch),
+            counter("plimsoll.commits", self.commits.load(Ordering::Relaxed)),
+            labelled("plimsoll.gate.saturation", gate.saturation),
+            labelled("plimsoll.gate.reserved", gate.reserved_units as f64),
+            labelled("plimsoll.gate.waiting", gate.waiting_units as f64),
+            labelled("plimsoll.gate.load_line", f64::from(gate.batch_units)),
+            labelled("plimsoll.gate.capacity", gate.units_per_second),
+            gauge("plimsoll.disk.flush_seconds", gate.flush.as_secs_f64()),
+            gauge("plimsoll.disk.unit_seconds", gate.per_unit.as_secs_f64()),
+            counter("plimsoll.gate.offered", gate.counters.offered),
+            counter("plimsoll.gate.admitted", gate.counters.admitted),
+        ];
+        for class in Class::ALL {
+            for reason in Reason::ALL {
+                samples.push(Sample {
+                    name: "plimsoll.gate.refused",
+                    labels: vec![
+                        ("gate", "write"),
+                        ("class", class.name()),
+                        ("reason", reason.name()),
+                    ],
+                    value: Measured::Counter(
+                        gate.counters.refused[class.index()][reason.index()],
+                    ),
+                });
+            }
+        }
+        samples
+    }
+}
+
+fn labelled(name: &'static str, value: f64) -> Sample {
+    Sample { name, labels: vec![("gate", "write")], value: Measured::Gauge(value) }
+}
+
+fn counter(name: &'static str, value: u64) -> Sample {
+    Sample { name, labels: Vec::new(), value: Measured::Counter(value) }
+}

@@ -1,0 +1,191 @@
+//! What stands behind the door: every request of the API, and the few paths that
+//! are the HTTP server's own.
+
+use core::convert::Infallible;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
+use http_body_util::{BodyExt, Full};
+use plimsoll::Timestamp;
+use plimsoll::write::{Admission, Place};
+use plimsoll_http::door::Ticket;
+use plimsoll_http::refusal::VaultFace;
+use plimsoll_vault::{Operation, Request as VaultRequest, Vault};
+use serde_json::Value;
+use tower::Service;
+
+use crate::classify::{VaultRoutes, remote};
+use crate::clock;
+use crate::dev::SlowDiskControl;
+use crate::face::{self, HttpResponse, json_response, message, text_response};
+use crate::health::Health;
+use crate::in_flight::InFlight;
+use crate::logins::RecentLogins;
+use crate::metrics::{self, Metrics};
+
+/// What every request shares.
+pub(crate) struct Shared {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) gate: Arc<dyn Admission>,
+    pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(crate) routes: Arc<VaultRoutes>,
+    pub(crate) logins: Arc<RecentLogins>,
+    pub(crate) face: VaultFace,
+    pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) slow_disk: Option<SlowDiskControl>,
+}
+
+/// What one listener allows without a token.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Open {
+    pub(crate) metrics: bool,
+    pub(crate) in_flight: bool,
+}
+
+/// The API as a service.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) open: Open,
+}
+
+impl Service<Request<Full<Bytes>>> for Api {
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let api = self.clone();
+        Box::pin(async move { Ok(api.answer(request).await) })
+    }
+}
+
+impl Api {
+    async fn answer(self, request: Request<Full<Bytes>>) -> HttpResponse {
+        let (mut parts, body) = request.into_parts();
+        // Complete since the door: this never waits.
+        let Ok(body) = body.collect().await;
+        let body = body.to_bytes();
+        let shared = &*self.shared;
+        let started = (shared.clock)();
+        let _flying = shared.in_flight.enter(&parts, remote(&parts));
+        match parts.uri.path() {
+            "/v1/sys/health" => return shared.health.answer(&face::query(query(&parts))),
+            "/v1/sys/metrics" => return self.metrics(&parts).await,
+            "/v1/sys/in-flight-req" => return self.in_flight(&parts).await,
+            "/v1/sys/internal/dev/slow-disk" => {
+                return shared
+                    .slow_disk
+                    .as_ref()
+                    .map_or_else(|| message(404, ""), |control| control.answer(&parts, &body));
+            }
+            _ => {}
+        }
+        let place = parts.extensions.remove::<Ticket>().and_then(|ticket| ticket.take());
+        let login = shared.routes.login(&parts, &body);
+        let response = self.execute(&parts, &body, place, login).await;
+        let elapsed = (shared.clock)().since(started);
+        shared.metrics.record_request(login.is_some(), elapsed);
+        response
+    }
+
+    async fn execute(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        place: Option<Place>,
+        login: Option<u64>,
+    ) -> HttpResponse {
+        let shared = &*self.shared;
+        let request = match face::decode(parts, body, remote(parts)) {
+            Ok(request) => request,
+            Err(response) => return response,
+        };
+        let id = request.id.clone();
+        match shared.vault.handle(request, place).await {
+            Ok(response) => {
+                if let Some(login) = login.filter(|_| response.auth.is_some()) {
+                    shared.logins.insert(login, (shared.clock)());
+                }
+                face::encode(&id, &response)
+            }
+            Err(error) => face::error(&shared.face, &id, &error),
+        }
+    }
+
+    async fn metrics(&self, parts: &Parts) -> HttpResponse {
+        if !self.open.metrics
+            && let Err(response) = self.may_read(parts, "sys/metrics").await
+        {
+            return response;
+        }
+        let query = face::query(query(parts));
+        let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
+        let wants_text = accept.is_some_and(|accept| {
+            accept.starts_with("application/openmetrics-text")
+                || accept.contains("prometheus/telemetry")
+        });
+        let format = query.get("format").map(String::as_str);
+        self.shared.metrics_in(format.or(wants_text.then_some("prometheus")))
+    }
+
+    async fn in_flight(&self, parts: &Parts) -> HttpResponse {
+        if !self.open.in_flight
+            && let Err(response) = self.may_read(parts, "sys/in-flight-req").await
+        {
+            return response;
+        }
+        json_response(http::StatusCode::OK, &self.shared.in_flight.report())
+    }
+
+    /// Asks the vault whether the caller may read a path that the vault does not
+    /// serve.
+    async fn may_read(&self, parts: &Parts, path: &str) -> Result<(), HttpResponse> {
+        let mut request: VaultRequest = face::decode(parts, b"", remote(parts))?;
+        request.operation = Operation::Write;
+        request.path = "sys/capabilities-self".to_owned();
+        request.data.insert("paths".to_owned(), Value::from(vec![path]));
+        let id = request.id.clone();
+        let response = self.shared.vault.handle(request, None).await;
+        let response =
+            response.map_err(|error| face::error(&self.shared.face, &id, &error))?;
+        let granted = response.data.as_ref().and_then(|data| data.get(path)?.as_array().cloned());
+        let readable = granted.is_some_and(|capabilities| {
+            capabilities.iter().any(|capability| capability == "read" || capability == "root")
+        });
+        readable.then_some(()).ok_or_else(|| message(403, "permission denied"))
+    }
+}
+
+impl Shared {
+    /// The metrics in Vault's formats; the token, if one was needed, is checked.
+    pub(crate) fn metrics_in(&self, format: Option<&str>) -> HttpResponse {
+        let gate = self.gate.snapshot((self.clock)());
+        let sealed = self.vault.status().sealed;
+        let samples = self.metrics.collect(&gate, self.in_flight.count(), sealed);
+        match format {
+            None | Some("") => {
+                json_response(http::StatusCode::OK, &metrics::json(&samples, clock::wall()))
+            }
+            Some("prometheus") => {
+                text_response("text/plain; version=0.0.4", metrics::prometheus(&samples))
+            }
+            Some(other) => message(400, &format!("metric response format {other:?} unknown")),
+        }
+    }
+}
+
+pub(crate) fn query(parts: &Parts) -> &str {
+    parts.uri.query().unwrap_or_default()
+}
