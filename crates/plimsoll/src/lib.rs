@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod debt;
 mod demand;
 mod mode;
 mod observer;
