@@ -8,6 +8,7 @@ pub mod cidr;
 pub mod context;
 mod decoded;
 pub mod duration;
+pub mod engines;
 mod error;
 mod request;
 mod response;

@@ -1,0 +1,88 @@
+//! A cubbyhole per token: nobody else can read it, not even root, and it goes
+//! when the token does.
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::backend::{Answer, Backend, Call};
+use crate::context::Scope;
+use crate::engines::kv1::writable;
+use crate::engines::listing;
+use crate::error::VaultError;
+use crate::request::Operation;
+use crate::response::Response;
+
+/// The engine.
+#[derive(Debug)]
+pub struct Cubbyhole;
+
+impl Backend for Cubbyhole {
+    fn kind(&self) -> &'static str {
+        "cubbyhole"
+    }
+
+    fn exists(&self, call: &mut Call<'_, '_>) -> Result<Option<bool>, VaultError> {
+        let key = key(call)?;
+        Ok(Some(call.storage.get::<IgnoredAny>(&key)?.is_some()))
+    }
+
+    fn handle(&self, call: &mut Call<'_, '_>) -> Result<Answer, VaultError> {
+        let key = key(call)?;
+        match call.request.operation {
+            Operation::Write => {
+                writable(call.path, &call.request.data)?;
+                call.storage.put(&key, &call.request.data)?;
+                Ok(Response::default().into())
+            }
+            Operation::Read if call.path.is_empty() => Err(VaultError::invalid("missing path")),
+            Operation::Read => {
+                let data: Option<Map<String, Value>> = call.storage.get(&key)?;
+                Ok(Response::data(data.ok_or_else(VaultError::not_found)?).into())
+            }
+            Operation::Delete => {
+                call.storage.delete(&key);
+                Ok(Response::default().into())
+            }
+            Operation::List => listing::list(call, "", &key),
+            Operation::Patch => Err(VaultError::Unsupported),
+        }
+    }
+}
+
+/// Where a path of the caller's own cubbyhole is stored.
+fn key(call: &Call<'_, '_>) -> Result<String, VaultError> {
+    let caller = call.caller.ok_or_else(VaultError::permission_denied)?;
+    Ok(format!("{}/{}", caller.token_hash, call.path))
+}
+
+/// Deletes at most `keys_max` keys of a token's cubbyhole and says whether it
+/// is empty now. For the revocation of the token.
+///
+/// # Errors
+/// The store could not be read.
+pub fn purge(
+    storage: &mut Scope<'_, '_>,
+    token_hash: &str,
+    keys_max: usize,
+) -> Result<bool, VaultError> {
+    let mut folders = vec![format!("{token_hash}/")];
+    let mut keys_left = keys_max;
+    let mut is_complete = true;
+    while let Some(folder) = folders.pop() {
+        let names_max = keys_left + 1;
+        let names = storage.list(&folder, "", names_max)?;
+        is_complete &= names.len() < names_max;
+        for name in names {
+            let path = format!("{folder}{name}");
+            if name.ends_with('/') {
+                folders.push(path);
+            } else if keys_left == 0 {
+                return Ok(false);
+            } else {
+                storage.delete(&path);
+                keys_left -= 1;
+            }
+        }
+    }
+    Ok(is_complete)
+}
