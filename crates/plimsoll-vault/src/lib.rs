@@ -10,8 +10,11 @@ mod decoded;
 pub mod duration;
 pub mod engines;
 mod error;
+pub mod lease;
+pub mod policy;
 mod request;
 mod response;
+pub mod token;
 
 pub use crate::error::VaultError;
 pub use crate::request::{Operation, Request};

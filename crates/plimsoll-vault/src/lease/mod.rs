@@ -1,0 +1,2 @@
+//! Leases: when what was given out ends.
+pub(crate) mod index;
