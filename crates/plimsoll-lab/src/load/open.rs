@@ -9,6 +9,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
+    task::yield_now,
     time::{Instant, interval, timeout_at},
 };
 
@@ -23,6 +24,8 @@ use super::{
 
 /// Time to get ready before the first request is due.
 const LEAD: Duration = Duration::from_millis(20);
+/// What was started must get to run: after a stall, thousands may be due at once.
+const STARTS_IN_A_ROW_MAX: u64 = 16;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Shared by the tasks of a load, all on one thread.
@@ -69,6 +72,9 @@ pub(super) async fn drive(
                 let Some(next) = next else { break };
                 load.begin_request(next, sequence);
                 sequence += 1;
+                if sequence % STARTS_IN_A_ROW_MAX == 0 {
+                    yield_now().await;
+                }
             }
             _ = ticks.tick() => progress(load.recorder.borrow().so_far()),
         }

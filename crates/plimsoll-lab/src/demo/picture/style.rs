@@ -1,0 +1,38 @@
+//! Sizes, colours and the font.
+
+use anyhow::anyhow;
+use plotters::style::{Color, FontStyle, IntoFont as _, RGBColor, TextStyle};
+
+pub(super) const WIDTH_PX: u32 = 1_600;
+pub(super) const HEIGHT_PX: u32 = 1_000;
+pub(super) const HEADING_PX: u32 = 52;
+/// The room for the labels of a vertical axis, and so the left edge of the plots.
+pub(super) const AXIS_PX: i32 = 92;
+
+pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
+pub(super) const INK: RGBColor = RGBColor(31, 41, 51);
+pub(super) const GREY: RGBColor = RGBColor(123, 135, 148);
+pub(super) const GRID: RGBColor = RGBColor(228, 232, 236);
+pub(super) const STORM: RGBColor = RGBColor(238, 241, 245);
+// Told apart by people who do not see red and green as different, too: they
+// differ in lightness.
+pub(super) const OK: RGBColor = RGBColor(46, 139, 105);
+pub(super) const REFUSED: RGBColor = RGBColor(244, 190, 83);
+pub(super) const TIMEOUT: RGBColor = RGBColor(176, 32, 48);
+pub(super) const ERROR: RGBColor = RGBColor(82, 56, 110);
+pub(super) const MEDIAN: RGBColor = RGBColor(46, 139, 105);
+pub(super) const TAIL: RGBColor = RGBColor(30, 88, 160);
+
+const FAMILY: &str = "sans-serif";
+/// DejaVu Sans, the Latin part of it; its licence is beside it.
+static FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans-Latin.ttf");
+
+/// Makes the embedded font known; bitmaps have no other.
+pub(super) fn register_font() -> anyhow::Result<()> {
+    plotters::style::register_font(FAMILY, FontStyle::Normal, FONT)
+        .map_err(|_| anyhow!("the embedded font is damaged"))
+}
+
+pub(super) fn text(size_px: u32, color: &RGBColor) -> TextStyle<'static> {
+    (FAMILY, size_px).into_font().color(&color.to_rgba())
+}
