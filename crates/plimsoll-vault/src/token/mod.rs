@@ -16,13 +16,15 @@ mod create;
 pub(crate) mod entry;
 mod handle;
 pub(crate) mod issue;
-mod lookup;
+pub(crate) mod lookup;
 pub mod policies;
 pub(crate) mod renew;
 pub(crate) mod revoke;
 pub(crate) mod secret;
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod support;
+#[cfg(test)]
+mod tests;
 pub(crate) mod ttl;
 
 use std::sync::Arc;

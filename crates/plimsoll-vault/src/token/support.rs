@@ -1,0 +1,221 @@
+//! A server reduced to tokens and leases: a map with revisions, no encryption,
+//! and a clock that the test moves.
+#![allow(clippy::unwrap_used)]
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use plimsoll_store::{Entry, Key, Range, Revision, StoreError, Txn, View};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::context::{Cipher, Context, UnixTime};
+use crate::error::VaultError;
+use crate::lease::{self, LeaseCall};
+use crate::policy::Acl;
+use crate::request::{Operation, Request};
+use crate::response::Response;
+use crate::token::{TokenCall, TokenService, Ttls};
+
+#[derive(Clone, Default)]
+pub(crate) struct State {
+    entries: BTreeMap<Key, Entry>,
+    revision: Revision,
+}
+
+impl View for State {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        Ok(self.entries.get(key).cloned())
+    }
+
+    fn range(&self, range: Range<'_>) -> Result<Vec<(Key, Entry)>, StoreError> {
+        let entries = self.entries.iter().filter(|(key, _)| {
+            key.starts_with(range.prefix) && (range.after.is_empty() || key.as_ref() > range.after)
+        });
+        Ok(entries.take(range.keys_max).map(|(key, entry)| (key.clone(), entry.clone())).collect())
+    }
+}
+
+pub(crate) struct Plain;
+
+impl Cipher for Plain {
+    fn seal(&self, _key: &[u8], plain: &[u8]) -> Result<Bytes, VaultError> {
+        Ok(Bytes::copy_from_slice(plain))
+    }
+
+    fn open(&self, _key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        Ok(Zeroizing::new(sealed.to_vec()))
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) state: State,
+    pub(crate) now_ms: u64,
+    pub(crate) tokens: TokenService,
+    pub(crate) ttls: Ttls,
+    pub(crate) remote: core::net::IpAddr,
+}
+
+impl Server {
+    /// With a root token `root`.
+    pub(crate) fn new() -> Self {
+        let mut server = Self {
+            state: State::default(),
+            now_ms: 1_700_000_000_000,
+            tokens: TokenService::new(&[1; 32], &[2; 32]),
+            ttls: Ttls { default: 1000, max: 10_000 },
+            remote: [127, 0, 0, 1].into(),
+        };
+        let tokens = server.tokens.clone();
+        server.commit(|cx| tokens.issue_root(cx, Some("root".into()))).unwrap();
+        server
+    }
+
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.now_ms += seconds * 1000;
+    }
+
+    /// Decides and applies.
+    pub(crate) fn commit<T>(
+        &mut self,
+        decide: impl FnOnce(&mut Context<'_>) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let (result, txn) = self.decide(decide)?;
+        assert!(self.apply(txn), "nobody else writes");
+        Ok(result)
+    }
+
+    pub(crate) fn decide<T>(
+        &self,
+        decide: impl FnOnce(&mut Context<'_>) -> Result<T, VaultError>,
+    ) -> Result<(T, Txn), VaultError> {
+        let now = UnixTime(Duration::from_millis(self.now_ms));
+        let mut cx = Context::new(&self.state, &Plain, now);
+        let result = decide(&mut cx)?;
+        Ok((result, cx.into_txn()))
+    }
+
+    /// False if a compare was lost.
+    pub(crate) fn apply(&mut self, txn: Txn) -> bool {
+        let revision = |key: &Key| self.state.entries.get(key).map_or(0, |entry| entry.mod_revision);
+        if !txn.compares.iter().all(|(key, expected)| revision(key) == *expected) {
+            return false;
+        }
+        self.state.revision += 1;
+        let mod_revision = self.state.revision;
+        for (key, value) in txn.puts {
+            self.state.entries.insert(key, Entry { value, mod_revision });
+        }
+        for key in txn.deletes {
+            self.state.entries.remove(&key);
+        }
+        true
+    }
+
+    /// A request to `auth/token/` or `sys/leases/`, as a pipeline would run it.
+    pub(crate) fn ask(
+        &mut self,
+        token: &str,
+        operation: Operation,
+        path: &str,
+        body: Value,
+    ) -> Result<Response, VaultError> {
+        let (response, txn) = self.decide_ask(token, operation, path, body)?;
+        assert!(self.apply(txn), "nobody else writes");
+        response
+    }
+
+    /// The outer error is that of the authentication, the inner of the request.
+    pub(crate) fn decide_ask(
+        &self,
+        token: &str,
+        operation: Operation,
+        path: &str,
+        body: Value,
+    ) -> Result<(Result<Response, VaultError>, Txn), VaultError> {
+        let request = self.request(token, operation, path, body);
+        let tokens = &self.tokens;
+        self.decide(|cx| {
+            let id = request.token.as_ref().unwrap();
+            let caller = tokens.authenticate(cx, id, request.remote)?;
+            let savepoint = cx.savepoint();
+            let acl = Acl::load(cx, &caller.entry.policies)?;
+            let sudo = acl.has_sudo(path);
+            let response = match path.strip_prefix("auth/token/") {
+                Some(below) => {
+                    let ttls = self.ttls;
+                    let call =
+                        TokenCall { request: &request, path: below, caller: &caller, sudo, ttls };
+                    tokens.handle(cx, &call)
+                }
+                None => {
+                    let below = path.strip_prefix("sys/").unwrap();
+                    lease::handle(cx, &LeaseCall { request: &request, path: below, sudo })
+                }
+            };
+            if response.is_err() {
+                cx.roll_back(savepoint);
+            }
+            tokens.finish(cx, &caller)?;
+            Ok(response)
+        })
+    }
+
+    fn request(&self, token: &str, operation: Operation, path: &str, body: Value) -> Request {
+        Request {
+            operation,
+            path: path.to_owned(),
+            data: body.as_object().cloned().unwrap_or_default(),
+            query: BTreeMap::new(),
+            token: Some(SecretString::from(token.to_owned())),
+            remote: self.remote,
+            id: String::new(),
+        }
+    }
+
+    pub(crate) fn write(&mut self, token: &str, path: &str, body: Value) -> Result<Response, VaultError> {
+        self.ask(token, Operation::Write, path, body)
+    }
+
+    /// A child's id and accessor.
+    pub(crate) fn create(&mut self, token: &str, body: Value) -> (String, String) {
+        let auth = self.write(token, "auth/token/create", body).unwrap().auth.unwrap();
+        (auth.client_token, auth.accessor)
+    }
+
+    /// Whether a token is let in. A counted use is not counted.
+    pub(crate) fn accepts(&self, token: &str) -> bool {
+        self.decide(|cx| self.tokens.authenticate(cx, &token.into(), self.remote)).is_ok()
+    }
+
+    pub(crate) fn lookup(&mut self, token: &str) -> Map<String, Value> {
+        let body = serde_json::json!({ "token": token });
+        self.write("root", "auth/token/lookup", body).unwrap().data.unwrap()
+    }
+
+    /// Runs the background work until there is none.
+    pub(crate) fn work(&mut self, items_max: usize) -> usize {
+        let mut steps = 0;
+        while self.commit(|cx| lease::step(cx, items_max)).unwrap() > 0 {
+            steps += 1;
+            assert!(steps < 10_000, "the background work never ends");
+        }
+        steps
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.state.entries.keys().map(|key| String::from_utf8(key.to_vec()).unwrap()).collect()
+    }
+}
+
+/// What a refusal says, with its status.
+pub(crate) fn refused<T: core::fmt::Debug>(result: Result<T, VaultError>) -> (u16, String) {
+    let error = result.unwrap_err();
+    (error.status(), error.to_string())
+}
