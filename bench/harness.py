@@ -1,0 +1,158 @@
+"""Servers, clients and loads for the benchmarks: the standard library only."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BINARY = ROOT / "target" / "release" / "plimsoll"
+TOKEN = "root"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Api:
+    """A Vault API over one kept-alive connection."""
+
+    def __init__(self, port, token=TOKEN, timeout=10):
+        self.port, self.token, self.timeout = port, token, timeout
+        self.connection = None
+
+    def call(self, method, path, body=None):
+        """The status and the decoded body; reconnects after an error."""
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+            self.connection.connect()
+            self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        headers = {"X-Vault-Token": self.token} if self.token else {}
+        payload = json.dumps(body) if body is not None else None
+        try:
+            self.connection.request(method, f"/v1/{path}", payload, headers)
+            response = self.connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+        return response.status, json.loads(text) if text.strip() else None
+
+    def must(self, method, path, body=None):
+        status, answer = self.call(method, path, body)
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {answer}")
+        return answer
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+def wait_until_up(port, process, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        with contextlib.suppress(OSError, http.client.HTTPException, json.JSONDecodeError):
+            api = Api(port, token=None, timeout=2)
+            api.call("GET", "sys/seal-status")
+            api.close()
+            return
+        time.sleep(0.02)
+    raise RuntimeError("the server did not come up")
+
+
+def end(process, how=signal.SIGTERM, seconds=40):
+    """Ends a process that this module started, by its id."""
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def dev_server(*options, prefix=()):
+    """A dev server on a free port; yields the port."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+        log = open(os.path.join(directory, "log"), "wb")
+        process = subprocess.Popen(
+            [*prefix, str(BINARY), "server", "--dev", "--listen", f"127.0.0.1:{port}",
+             "--dev-root-token", TOKEN, "--data-dir", os.path.join(directory, "data"), *options],
+            stdout=log, stderr=log)
+        try:
+            wait_until_up(port, process)
+            yield port
+        finally:
+            end(process)
+
+
+@contextlib.contextmanager
+def bao_server():
+    """The real OpenBao on raft storage, initialised and unsealed; yields port and root token."""
+    port, cluster = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+        os.mkdir(os.path.join(directory, "raft"))
+        config = os.path.join(directory, "bao.hcl")
+        with open(config, "w") as file:
+            file.write(
+                f'storage "raft" {{\n  path = "{directory}/raft"\n  node_id = "n1"\n}}\n'
+                f'listener "tcp" {{\n  address = "127.0.0.1:{port}"\n'
+                f'  cluster_address = "127.0.0.1:{cluster}"\n  tls_disable = true\n}}\n'
+                f'api_addr = "http://127.0.0.1:{port}"\ncluster_addr = "http://127.0.0.1:{cluster}"\n'
+                "disable_mlock = true\n")
+        log = open(os.path.join(directory, "log"), "wb")
+        process = subprocess.Popen(["bao", "server", f"-config={config}"], stdout=log, stderr=log)
+        try:
+            wait_until_up(port, process)
+            api = Api(port, token=None, timeout=30)
+            keys = api.must("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+            api.must("PUT", "sys/unseal", {"key": keys["keys_base64"][0]})
+            deadline = time.monotonic() + 30
+            while api.call("GET", "sys/health")[0] != 200:
+                if time.monotonic() > deadline:
+                    raise RuntimeError("OpenBao did not become active")
+                time.sleep(0.1)
+            yield port, keys["root_token"]
+        finally:
+            end(process)
+
+
+def load(port, operation, *options, token=TOKEN):
+    """Runs the load generator and returns its report."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        subprocess.run(
+            [str(BINARY), "load", operation, "--address", f"http://127.0.0.1:{port}",
+             "--token", token, "--quiet", "--json", report.name, *options],
+            check=True, stdout=subprocess.DEVNULL)
+        return json.load(open(report.name))
+
+
+def slow_disk(port, spec):
+    Api(port).must("POST", "sys/internal/dev/slow-disk", {"spec": spec})
+
+
+def rate(seconds, outcome="ok"):
+    """The mean of an outcome per second over a list of seconds of a report."""
+    return sum(second["outcomes"][outcome] for second in seconds) / max(len(seconds), 1)
+
+
+def worst(seconds, quantile="p99_ms"):
+    return max((second["accepted"][quantile] for second in seconds), default=0.0)
+
+
+def row(*cells, widths=(34, 14, 14, 14, 14, 14)):
+    print("  ".join(str(cell).ljust(width) for cell, width in zip(cells, widths)).rstrip(), flush=True)
