@@ -4,10 +4,11 @@
 
 #![allow(clippy::print_stdout, reason = "the summary is this module's purpose")]
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use super::{Comparison, DemoOptions, Figures, page, server::Protection};
 use crate::load::Outcomes;

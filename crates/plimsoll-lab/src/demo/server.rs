@@ -8,11 +8,12 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::DemoOptions;
 

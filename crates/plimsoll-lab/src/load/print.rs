@@ -4,10 +4,11 @@
 
 #![allow(clippy::print_stdout, reason = "the report is this module's purpose")]
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use super::{Latency, LoadOptions, Outcomes, Report};
 

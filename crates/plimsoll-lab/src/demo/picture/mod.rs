@@ -4,19 +4,22 @@
 //! each second, below how long the successful ones took. The scales of left and
 //! right are the same, since the comparison is the point.
 
+mod legend;
 mod panel;
 mod style;
 
 use std::path::Path;
 
-use anyhow::anyhow;
 use plotters::{
     coord::Shift,
     prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend, Text},
 };
 
-use self::style::{HEADING_PX, HEIGHT_PX, INK, PAPER, WIDTH_PX, text};
-use super::Comparison;
+use self::{
+    panel::failed,
+    style::{GREY, HEADING_PX, HEIGHT_PX, INK, LABEL_PX, PAPER, WIDTH_PX, text},
+};
+use super::{Comparison, Figures};
 
 type Area<DB> = DrawingArea<DB, Shift>;
 
@@ -37,21 +40,25 @@ pub(super) fn png(comparison: &Comparison, path: &Path) -> anyhow::Result<()> {
 
 fn draw<DB: DrawingBackend>(root: &Area<DB>, comparison: &Comparison) -> anyhow::Result<()> {
     style::register_font()?;
-    let failed = |error: plotters::drawing::DrawingAreaErrorKind<DB::ErrorType>| {
-        anyhow!("cannot draw the picture: {error}")
-    };
     root.fill(&PAPER).map_err(failed)?;
     let scales = panel::Scales::of(comparison);
     let (left, right) = root.split_horizontally(WIDTH_PX / 2);
-    for (area, heading, report) in
-        [(left, "Protection off", &comparison.off), (right, "Protection on", &comparison.on)]
+    for (area, protection, report) in
+        [(left, "off", &comparison.off), (right, "on", &comparison.on)]
     {
-        let (heading_area, panels) = area.split_vertically(HEADING_PX);
-        let heading = Text::new(heading, (style::AXIS_PX, 16), text(26, &INK));
-        heading_area.draw(&heading).map_err(failed)?;
+        let (heading, panels) = area.split_vertically(HEADING_PX);
+        let begin_px = style::MARGIN_PX + style::AXIS_PX;
+        let title = Text::new(format!("Protection {protection}"), (begin_px, 14), text(28, &INK));
+        heading.draw(&title).map_err(failed)?;
+        let share = Figures::of(report, &comparison.storm).goodput_late_of_capacity * 100.0;
+        let finding = format!(
+            "Second half of the storm: logins succeed at {share:.0} % of what the disk can carry"
+        );
+        let finding = Text::new(finding, (begin_px, 48), text(LABEL_PX, &GREY));
+        heading.draw(&finding).map_err(failed)?;
         let (above, below) = panels.split_vertically((HEIGHT_PX - HEADING_PX) * 54 / 100);
-        panel::outcomes(&above, report, &comparison.storm, &scales)?;
-        panel::latency(&below, report, &comparison.storm, &scales)?;
+        panel::outcomes(&above, comparison, report, &scales)?;
+        panel::latency(&below, comparison, report, &scales)?;
     }
     root.present().map_err(failed)
 }

@@ -2,22 +2,24 @@
 
 use anyhow::anyhow;
 use plotters::{
-    chart::{ChartBuilder, ChartContext, LabelAreaPosition, SeriesLabelPosition},
+    chart::{ChartBuilder, ChartContext, LabelAreaPosition},
     coord::{Shift, combinators::IntoLogRange as _, ranged1d::Ranged, types::RangedCoordf64},
     drawing::{DrawingArea, DrawingAreaErrorKind},
-    element::{PathElement, Rectangle, Text},
+    element::{Rectangle, Text},
     prelude::{Cartesian2d, DrawingBackend},
     series::{DashedLineSeries, LineSeries},
-    style::{Color as _, RGBColor, ShapeStyle},
+    style::{Color as _, RGBColor},
 };
 
 use super::{
     super::{Comparison, Storm},
+    legend::{self, Entry, Mark},
     style::{self, text},
 };
 use crate::load::{Outcomes, Report, Second};
 
-const LABEL_PX: u32 = 18;
+/// The strip above a panel in which its legend is.
+const LEGEND_PX: u32 = 34;
 const LATENCY_MS_MIN: f64 = 1.0;
 
 /// What left and right have in common.
@@ -36,8 +38,7 @@ impl Scales {
         let ceiling_ms = slowest_ms.max(comparison.storm.timeout_ms as f64).max(10.0);
         Self {
             seconds: comparison.storm.phases.duration().as_secs_f64().ceil(),
-            // Room above the storm for the legend.
-            requests_per_s: (busiest as f64).max(comparison.storm.capacity_per_s) * 1.32,
+            requests_per_s: (busiest as f64).max(comparison.storm.capacity_per_s) * 1.08,
             latency_ms: 10_f64.powf(ceiling_ms.log10().ceil()),
         }
     }
@@ -48,85 +49,83 @@ type Chart<'a, DB, Y> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, Y>>;
 /// What became of the requests of each second, stacked.
 pub(super) fn outcomes<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
+    comparison: &Comparison,
     report: &Report,
-    storm: &Storm,
     scales: &Scales,
 ) -> anyhow::Result<()> {
-    let mut chart = builder(area)
+    let storm = &comparison.storm;
+    let (legend_area, area) = area.split_vertically(LEGEND_PX);
+    let mut chart = builder(&area)
         .build_cartesian_2d(0.0..scales.seconds, 0.0..scales.requests_per_s)
         .map_err(failed)?;
     shade(&mut chart, storm, 0.0, scales.requests_per_s)?;
     mesh(&mut chart, "logins per second", &|rate| format!("{rate:.0}"))?;
 
+    let mut entries = Vec::new();
     for (name, color, of) in KINDS {
         let bars = report.seconds.iter().filter_map(|second| bar(second, of, color));
-        let series = chart.draw_series(bars).map_err(failed)?;
-        series
-            .label(name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 7), (x + 22, y + 7)], color.filled()));
+        chart.draw_series(bars).map_err(failed)?;
+        let runs = [&comparison.off, &comparison.on];
+        if runs.iter().any(|run| of(&run.outcomes).1 > 0) {
+            entries.push(Entry { name: name.to_owned(), mark: Mark::Area, color });
+        }
     }
-    let capacity = [(0.0, storm.capacity_per_s), (scales.seconds, storm.capacity_per_s)];
-    let style = line(&style::INK, 2);
-    let series = DashedLineSeries::new(capacity, 8, 6, style);
-    chart
-        .draw_series(series)
-        .map_err(failed)?
-        .label(format!("what the disk can carry: {:.0}/s", storm.capacity_per_s))
-        .legend(move |(x, y)| {
-            PathElement::new([(x, y), (x + 8, y), (x + 14, y), (x + 22, y)], style)
-        });
-    legend(&mut chart, SeriesLabelPosition::UpperLeft)
+    level(&mut chart, scales, storm.capacity_per_s, &style::INK)?;
+    entries.push(Entry {
+        name: format!("the disk carries {:.0}/s", storm.capacity_per_s),
+        mark: Mark::Dashes,
+        color: style::INK,
+    });
+    legend::draw(&legend_area, &entries)
 }
 
 /// How long the successful logins of each second took.
 pub(super) fn latency<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
+    comparison: &Comparison,
     report: &Report,
-    storm: &Storm,
     scales: &Scales,
 ) -> anyhow::Result<()> {
+    let storm = &comparison.storm;
+    let (legend_area, area) = area.split_vertically(LEGEND_PX);
     let range = (LATENCY_MS_MIN..scales.latency_ms).log_scale();
-    let mut chart = builder(area).build_cartesian_2d(0.0..scales.seconds, range).map_err(failed)?;
+    let mut chart =
+        builder(&area).build_cartesian_2d(0.0..scales.seconds, range).map_err(failed)?;
     shade(&mut chart, storm, LATENCY_MS_MIN, scales.latency_ms)?;
-    mesh(&mut chart, "successful logins: latency", &|ms| latency_label(*ms))?;
+    mesh(&mut chart, "time to a successful login", &|ms| latency_label(*ms))?;
 
     let patience_ms = storm.timeout_ms as f64;
-    let style = line(&style::TIMEOUT, 2);
-    let patience =
-        DashedLineSeries::new([(0.0, patience_ms), (scales.seconds, patience_ms)], 8, 6, style);
-    chart
-        .draw_series(patience)
-        .map_err(failed)?
-        .label(format!("clients give up after {}", latency_label(patience_ms)))
-        .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
-    let curves: [(_, _, fn(&Second) -> f64); 2] = [
-        ("99th percentile", style::TAIL, |second| second.accepted.p99_ms),
+    level(&mut chart, scales, patience_ms, &style::TIMEOUT)?;
+    let curves: [Curve; 2] = [
         ("median", style::MEDIAN, |second| second.accepted.p50_ms),
+        ("99th percentile", style::TAIL, |second| second.accepted.p99_ms),
     ];
+    let mut entries = Vec::new();
     for (name, color, of) in curves {
-        let style = line(&color, 3);
-        for (index, stretch) in stretches(&report.seconds, of).into_iter().enumerate() {
-            let series = chart.draw_series(LineSeries::new(stretch, style)).map_err(failed)?;
-            if index == 0 {
-                series
-                    .label(name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
-            }
+        for stretch in stretches(&report.seconds, of) {
+            let curve = LineSeries::new(stretch, color.stroke_width(3));
+            chart.draw_series(curve).map_err(failed)?;
         }
+        entries.push(Entry { name: name.to_owned(), mark: Mark::Line, color });
     }
     note_silence(&mut chart, report)?;
-    legend(&mut chart, SeriesLabelPosition::LowerRight)
+    entries.push(Entry {
+        name: format!("clients give up after {}", latency_label(patience_ms)),
+        mark: Mark::Dashes,
+        color: style::TIMEOUT,
+    });
+    legend::draw(&legend_area, &entries)
 }
 
+/// A curve's name, its colour, and its value in a second.
+type Curve = (&'static str, RGBColor, fn(&Second) -> f64);
 type Kind = (&'static str, RGBColor, fn(&Outcomes) -> (u64, u64));
 
 /// Each kind's share of a bar: what lies below it, and its own height.
 const KINDS: [Kind; 4] = [
     ("succeeded", style::OK, |o| (0, o.ok)),
-    ("refused at once (503)", style::REFUSED, |o| (o.ok, o.refused + o.throttled)),
-    ("no answer in time", style::TIMEOUT, |o| {
-        (o.ok + o.refused + o.throttled, o.timeout + o.dropped)
-    }),
+    ("refused (503)", style::REFUSED, |o| (o.ok, o.refused + o.throttled)),
+    ("timed out", style::TIMEOUT, |o| (o.ok + o.refused + o.throttled, o.timeout + o.dropped)),
     ("failed", style::ERROR, |o| (o.offered() - o.error, o.error)),
 ];
 
@@ -163,8 +162,11 @@ fn note_silence<'a, DB: DrawingBackend + 'a, Y: Ranged<ValueType = f64>>(
     let silences = report.seconds.chunk_by(|a, b| (a.accepted.count > 0) == (b.accepted.count > 0));
     for silence in silences.filter(|s| s[0].accepted.count == 0 && s.len() >= WORTH_A_NOTE_S) {
         let begin = silence[0].second as f64 + 0.5;
-        let note =
-            Text::new("nobody is answered in time", (begin, 60.0), text(LABEL_PX, &style::TIMEOUT));
+        let note = Text::new(
+            "nobody is answered in time",
+            (begin, 60.0),
+            text(style::LABEL_PX, &style::TIMEOUT),
+        );
         chart.draw_series([note]).map_err(failed)?;
     }
     Ok(())
@@ -175,8 +177,8 @@ fn builder<'a, 'b, DB: DrawingBackend>(
 ) -> ChartBuilder<'a, 'b, DB> {
     let mut builder = ChartBuilder::on(area);
     builder
+        .margin_left(style::MARGIN_PX)
         .margin_right(26)
-        .margin_top(6)
         .set_label_area_size(LabelAreaPosition::Left, style::AXIS_PX)
         .set_label_area_size(LabelAreaPosition::Bottom, 58);
     builder
@@ -208,8 +210,8 @@ where
         .light_line_style(style::PAPER.mix(0.0))
         .bold_line_style(style::GRID)
         .axis_style(style::GREY)
-        .label_style(text(LABEL_PX, &style::INK))
-        .axis_desc_style(text(LABEL_PX, &style::INK))
+        .label_style(text(style::LABEL_PX, &style::INK))
+        .axis_desc_style(text(style::LABEL_PX, &style::INK))
         .x_desc("seconds since the start (storm shaded)")
         .x_labels(10)
         .x_label_formatter(&|second| format!("{second:.0}"))
@@ -220,30 +222,24 @@ where
         .map_err(failed)
 }
 
-fn legend<'a, DB: DrawingBackend + 'a, Y: Ranged<ValueType = f64>>(
+/// A dashed line across the panel.
+fn level<'a, DB: DrawingBackend + 'a, Y: Ranged<ValueType = f64>>(
     chart: &mut Chart<'a, DB, Y>,
-    position: SeriesLabelPosition,
+    scales: &Scales,
+    value: f64,
+    color: &RGBColor,
 ) -> anyhow::Result<()> {
-    chart
-        .configure_series_labels()
-        .position(position)
-        .background_style(style::PAPER.mix(0.88))
-        .border_style(style::GRID)
-        .label_font(text(LABEL_PX, &style::INK))
-        .legend_area_size(30)
-        .margin(10)
-        .draw()
-        .map_err(failed)
-}
-
-fn line(color: &RGBColor, width_px: u32) -> ShapeStyle {
-    color.stroke_width(width_px)
+    let ends = [(0.0, value), (scales.seconds, value)];
+    chart.draw_series(DashedLineSeries::new(ends, 8, 6, color.stroke_width(2))).map_err(failed)?;
+    Ok(())
 }
 
 fn latency_label(ms: f64) -> String {
     if ms >= 1_000.0 { format!("{} s", ms / 1e3) } else { format!("{ms} ms") }
 }
 
-fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
+pub(super) fn failed<E: std::error::Error + Send + Sync>(
+    error: DrawingAreaErrorKind<E>,
+) -> anyhow::Error {
     anyhow!("cannot draw the picture: {error}")
 }

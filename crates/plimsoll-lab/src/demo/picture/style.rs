@@ -5,9 +5,12 @@ use plotters::style::{Color, FontStyle, IntoFont as _, RGBColor, TextStyle};
 
 pub(super) const WIDTH_PX: u32 = 1_600;
 pub(super) const HEIGHT_PX: u32 = 1_000;
-pub(super) const HEADING_PX: u32 = 52;
+pub(super) const HEADING_PX: u32 = 76;
 /// The room for the labels of a vertical axis, and so the left edge of the plots.
 pub(super) const AXIS_PX: i32 = 92;
+
+pub(super) const MARGIN_PX: i32 = 18;
+pub(super) const LABEL_PX: u32 = 18;
 
 pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
 pub(super) const INK: RGBColor = RGBColor(31, 41, 51);
