@@ -218,6 +218,64 @@ impl<'v> Context<'v> {
         Ok(names.into_iter().take(names_max).collect())
     }
 
+    /// The keys below `prefix`, without it, however deep, as this decision would
+    /// leave them: sorted, at most `keys_max`, strictly after `after`.
+    ///
+    /// As with [`Context::list`], ranges are not compared at commit.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn keys(
+        &self,
+        prefix: &str,
+        after: &str,
+        keys_max: usize,
+    ) -> Result<Vec<String>, VaultError> {
+        const PAGE_KEYS: usize = 256;
+        let below = |key: &[u8]| -> Option<String> {
+            let below = core::str::from_utf8(key).ok()?.strip_prefix(prefix)?;
+            (below > after).then(|| below.to_owned())
+        };
+        let written = self.writes.iter().filter(|(_, value)| value.is_some());
+        let mut keys: std::collections::BTreeSet<String> =
+            written.filter_map(|(key, _)| below(key)).collect();
+        let mut after_key = Bytes::from(format!("{prefix}{after}"));
+        let mut found = 0;
+        while found < keys_max {
+            let page_keys = PAGE_KEYS.min(keys_max - found);
+            let range = Range { prefix: prefix.as_bytes(), after: &after_key, keys_max: page_keys };
+            let page = self.view.range(range)?;
+            let is_last = page.len() < page_keys;
+            for (key, _) in page {
+                if !self.writes.contains_key(&key) {
+                    keys.extend(below(&key));
+                    found += 1;
+                }
+                after_key = key;
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(keys.into_iter().take(keys_max).collect())
+    }
+
+    /// A value as it is in the store, for what is not behind the barrier.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(crate) fn get_raw(&mut self, key: &str) -> Result<Option<Bytes>, VaultError> {
+        match self.writes.get(key.as_bytes()) {
+            Some(written) => Ok(written.clone()),
+            None => Ok(self.read(key)?.map(|entry| entry.value)),
+        }
+    }
+
+    /// Writes a value as it is.
+    pub(crate) fn put_raw(&mut self, key: &str, value: Bytes) {
+        self.writes.insert(Bytes::copy_from_slice(key.as_bytes()), Some(value));
+    }
+
     /// Everything written so far, to come back to.
     pub fn savepoint(&self) -> Savepoint {
         Savepoint(self.writes.clone())
