@@ -3,8 +3,8 @@
 //! An engine has no state and no locks. It reads and writes through its scope
 //! of the transaction, so everything that one request writes is one commit, and
 //! the committer may decide it again when something that was read has changed.
-//! Secrets engines are [`kv1`] and [`cubbyhole`]; auth methods, which
-//! grant tokens, are [`approle`].
+//! Secrets engines are [`kv1`], [`kv2`] and [`cubbyhole`]; auth methods, which
+//! grant tokens, are [`approle`] and [`userpass`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +19,10 @@ pub mod cubbyhole;
 mod fields;
 mod go_format;
 pub mod kv1;
+pub mod kv2;
 mod listing;
 mod token_params;
+pub mod userpass;
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +37,10 @@ const FLOW_KEY_BYTES_MAX: usize = 128;
 pub fn backend_for(kind: &str, options: &BTreeMap<String, String>) -> Option<Arc<dyn Backend>> {
     let version = options.get("version").map(String::as_str);
     match (kind, version) {
+        ("kv-v2", _) | ("kv", Some("2")) => Some(Arc::new(kv2::Kv2)),
         ("kv-v1" | "generic", _) | ("kv", None | Some("" | "1")) => Some(Arc::new(kv1::Kv1)),
         ("cubbyhole", _) => Some(Arc::new(cubbyhole::Cubbyhole)),
+        ("userpass", _) => Some(Arc::new(userpass::UserPass)),
         ("approle", _) => Some(Arc::new(approle::AppRole)),
         _ => None,
     }
