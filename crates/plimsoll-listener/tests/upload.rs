@@ -59,3 +59,12 @@ async fn a_client_that_stops_sending_is_let_go_at_the_time_limit() {
         within(tokio::task::yield_now()).await;
     }
 }
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_is_refused_without_it() {
+    let server = start(Limits::default(), None);
+    let head = put_head("/refuse").replace("host: x", "host: x\r\nexpect: 100-continue");
+    let mut socket = send(server.addr, &head).await;
+    let (answer, _) = read_to_close(&mut socket).await;
+    assert!(answer.starts_with(b"HTTP/1.1 413"), "{:?}", String::from_utf8_lossy(&answer));
+}

@@ -7,8 +7,11 @@ use serde::Serialize;
 use super::Storm;
 use crate::load::{Outcomes, Report, Second};
 
-/// Latency is back where it was if it is no more than this times what it was.
-const BACK_FACTOR: f64 = 2.0;
+/// Latency is back where it was if its p99 is no more than this times the worst
+/// of the seconds before the storm.
+const BACK_FACTOR: f64 = 1.5;
+/// It is back for good if that holds for so many seconds in a row.
+const BACK_SECONDS: usize = 3;
 /// Service is back if this part of what is asked for is answered.
 const BACK_GOODPUT: f64 = 0.95;
 
@@ -33,7 +36,7 @@ pub struct Figures {
     pub p99_ms: Option<f64>,
     /// The worst per-second p99 of the time to a refusal in the storm.
     pub refusal_p99_ms: Option<f64>,
-    /// Seconds after the storm until service is back for good; `None`: not in this run.
+    /// Seconds after the storm until service is back; `None`: not in this run.
     pub recovery_s: Option<u64>,
 }
 
@@ -102,16 +105,17 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Seconds after `end` from which every second is as good as those before `begin`.
+/// Seconds after `end` from which service is as good as it was before `begin`.
 fn recovery(report: &Report, begin: u64, end: u64) -> Option<u64> {
     let before: Vec<_> =
         report.seconds.iter().filter(|second| second.second < begin).copied().collect();
-    let usual_ms = median(answered(&before).map(|second| second.accepted.p99_ms).collect())?;
-    let is_back = |second: &&Second| {
+    let usual_ms = answered(&before).map(|second| second.accepted.p99_ms).reduce(f64::max)?;
+    let is_back = |second: &Second| {
         second.accepted.p99_ms <= usual_ms * BACK_FACTOR
             && second.outcomes.ok as f64 >= second.outcomes.offered() as f64 * BACK_GOODPUT
     };
-    let after = report.seconds.iter().filter(|second| second.second >= end);
-    let back = after.rev().take_while(is_back).last()?;
-    Some(back.second - end)
+    let after: Vec<_> =
+        report.seconds.iter().filter(|second| second.second >= end).copied().collect();
+    let back = after.windows(BACK_SECONDS).position(|row| row.iter().all(is_back))?;
+    u64::try_from(back).ok()
 }

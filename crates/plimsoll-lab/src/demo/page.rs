@@ -57,8 +57,8 @@ pub(super) fn rows(off: &Figures, on: &Figures, storm: &Storm) -> Vec<Row> {
         both("Successful login, 99th percentile (worst)", &|f| milliseconds(f.p99_ms)),
         both("Time to a refusal, 99th percentile (worst)", &|f| milliseconds(f.refusal_p99_ms)),
         both("Back to normal after the storm", &|f| match f.recovery_s {
-            Some(0) => "within 1 s".to_owned(),
-            Some(seconds) => format!("after {seconds} s"),
+            Some(0) => "at once".to_owned(),
+            Some(seconds) => format!("within {seconds} s"),
             None => "not in this run".to_owned(),
         }),
     ]
