@@ -76,3 +76,15 @@ async fn what_is_not_finished_at_the_drain_limit_is_cut() {
     assert!(read_to_close(&mut socket).await.0.is_empty());
     assert_eq!(drained(server).await, 1);
 }
+
+#[tokio::test]
+async fn a_client_that_has_not_said_anything_does_not_hold_the_drain_up() {
+    let server = start(Limits::default(), None);
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    while (server.stats)().accepted == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.shutdown.cancel();
+    read_to_close(&mut silent).await;
+    assert_eq!(drained(server).await, 0);
+}

@@ -27,9 +27,14 @@ pub struct LoadOptions {
     #[arg(long, default_value = "10s:300,20s:2000,10s:300")]
     pub phases: Schedule,
 
-    /// Several clients instead of one: NAME[@SOURCE][*COUNT]=SCHEDULE, repeatable;
-    /// takes the place of --phases
-    #[arg(long = "flow", value_name = "FLOW", conflicts_with = "closed_loop")]
+    /// Several clients instead of one; takes the place of `phases`.
+    #[arg(
+        long = "flow",
+        value_name = "FLOW",
+        conflicts_with = "closed_loop",
+        help = "Several clients instead of one: NAME[@SOURCE][*COUNT]=SCHEDULE, repeatable; \
+                takes the place of --phases"
+    )]
     pub flows: Vec<Flow>,
 
     /// Poisson arrivals instead of evenly spaced ones
