@@ -211,3 +211,21 @@ fn a_bad_certificate_or_key_names_the_file() {
     let missing = TlsConfig::new(files.path("absent.pem"), files.path("key.pem"));
     assert!(files.bind_error_of(missing).starts_with("cannot read absent.pem: "));
 }
+
+#[tokio::test]
+async fn a_refused_upload_is_answered_over_tls_too() {
+    const UPLOAD_BYTES: usize = 10 * 1024 * 1024;
+    let files = Files::new();
+    let server = start(Limits::default(), Some(files.config()));
+    let mut stream = connect(server.addr, &files.current, &[], None).await.unwrap();
+    let head = format!("PUT /refuse HTTP/1.1\r\nhost: x\r\ncontent-length: {UPLOAD_BYTES}\r\n\r\n");
+    within(async {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..UPLOAD_BYTES / 65_536 {
+            stream.write_all(&[b'x'; 65_536]).await.unwrap();
+        }
+        stream.flush().await.unwrap();
+    })
+    .await;
+    assert!(read_until(&mut stream, "too large").await.starts_with("HTTP/1.1 413"));
+}
