@@ -161,7 +161,7 @@ impl TokenParams {
 
     /// A deprecated name is shown if it was written and says anything.
     fn shows(&self, alias: &str, value: &Value) -> bool {
-        let says_nothing = *value == Value::from(0) || value.as_array().is_some_and(Vec::is_empty);
+        let says_nothing = value.as_u64() == Some(0) || value.as_array().is_some_and(Vec::is_empty);
         self.aliases.contains(alias) && !says_nothing
     }
 

@@ -105,6 +105,10 @@ fn a_deleted_version_answers_404_with_its_metadata_until_it_is_undeleted() {
     assert_eq!(data["data"], Value::Null);
     assert_eq!(data["metadata"]["deletion_time"], "2025-11-21T23:04:54.000000005Z");
     assert_eq!(patch(&mut kv, "data/a", json!({"data": {}})), Ok(404));
+    kv.now += Duration::from_secs(1);
+    kv.write("delete/a", json!({"versions": [1]})).unwrap();
+    let again = kv.read("data/a").unwrap().response.data.unwrap();
+    assert_eq!(again["metadata"], data["metadata"], "it was deleted before");
     kv.write("undelete/a", json!({"versions": ["1"]})).unwrap();
     assert_eq!(kv.data("data/a")["data"], json!({"x": 1}));
     kv.write("delete/a", json!({"versions": "1,7"})).unwrap();
