@@ -3,19 +3,29 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 pub mod backend;
+mod barrier;
 pub mod cidr;
 pub mod context;
+mod crypto_pool;
 mod decoded;
 pub mod duration;
 pub mod engines;
 mod error;
 pub mod lease;
+mod mounts;
 pub mod policy;
 mod request;
 mod response;
+mod seal;
+mod sys;
 pub mod token;
+mod vault;
 
+pub use crate::barrier::KeyStatus;
 pub use crate::error::VaultError;
 pub use crate::request::{Operation, Request};
 pub use crate::response::{AuthResponse, Response};
+pub use crate::seal::{InvalidStaticKey, StaticKey};
+pub use crate::vault::{AdmitLate, Clock, DevKeys, KnownCaller, Status, Vault, VaultOptions};

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::backend::{Backend, MountView};
+use crate::backend::Backend;
 use crate::error::VaultError;
 
 pub mod approle;
 pub mod cubbyhole;
 mod fields;
-mod go_format;
+pub(crate) mod go_format;
 pub mod kv1;
 pub mod kv2;
 mod listing;
@@ -65,18 +65,6 @@ fn unsupported_path() -> VaultError {
 /// How Go prints a list of one error.
 fn one_error(message: &str) -> String {
     format!("1 error occurred:\n\t* {message}\n\n")
-}
-
-/// `display_name` of a token from a login: the mount, and the user if there is
-/// one, e.g. `approle` or `userpass-alice`.
-fn login_display_name(mount: &MountView, user: &str) -> String {
-    let path = mount.path.strip_prefix("auth/").unwrap_or(&mount.path);
-    let mut name = path.trim_end_matches('/').replace('/', "-");
-    if !user.is_empty() {
-        name.push('-');
-        name.push_str(user);
-    }
-    name
 }
 
 /// Whether a role or user may be called this: letters, digits, `_`, and inside

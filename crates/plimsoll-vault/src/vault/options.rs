@@ -1,0 +1,85 @@
+//! What a vault is told when it is opened.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use plimsoll::write::Place;
+use plimsoll::{Cost, Rejection};
+
+use crate::context::UnixTime;
+use crate::token::Ttls;
+use crate::request::Request;
+use crate::seal::StaticKey;
+
+/// The time to live of a token or lease for which nobody set one, and the
+/// longest: 32 days, as in Vault.
+const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
+
+/// Asks the write gate, at the queue, for a request that turned out to write
+/// although its route usually does not.
+pub type AdmitLate = Arc<dyn Fn(&Request, Cost) -> Result<Place, Rejection> + Send + Sync>;
+
+/// Tells the time; tests give another.
+pub type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
+
+/// See the module.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct VaultOptions {
+    /// Time to live of tokens and leases for which nobody set one.
+    pub default_lease_ttl: Duration,
+    /// The longest time to live.
+    pub max_lease_ttl: Duration,
+    /// Threads that hash passwords; as many more requests may wait for them.
+    pub crypto_workers: usize,
+    /// Shown to clients.
+    pub cluster_name: String,
+    /// The version shown to clients.
+    pub version: String,
+    /// The kind of storage shown to clients.
+    pub storage_type: String,
+    /// Unseals at the start, and encrypts the root key when initialised.
+    pub auto_unseal: Option<StaticKey>,
+    /// Without it, such requests wait for room like background work.
+    pub admit_late: Option<AdmitLate>,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl fmt::Debug for VaultOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultOptions")
+            .field("cluster_name", &self.cluster_name)
+            .field("auto_unseal", &self.auto_unseal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            default_lease_ttl: LEASE_TTL,
+            max_lease_ttl: LEASE_TTL,
+            crypto_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            cluster_name: "plimsoll".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            storage_type: "plimsoll".to_owned(),
+            auto_unseal: None,
+            admit_late: None,
+            clock: Arc::new(|| UnixTime(since_epoch())),
+        }
+    }
+}
+
+impl VaultOptions {
+    pub(crate) const fn ttls(&self) -> Ttls {
+        Ttls { default: self.default_lease_ttl.as_secs(), max: self.max_lease_ttl.as_secs() }
+    }
+}
+
+/// A clock before 1970 stands at 1970.
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,237 @@
+//! One request, from its arrival to its answer.
+
+use std::sync::Arc;
+
+use plimsoll::Cost;
+use plimsoll::write::Place;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use crate::audit::{self, Record};
+use crate::backend::Prepared;
+use crate::context::Context;
+use crate::error::VaultError;
+use crate::mounts::{Routes, Target};
+use crate::request::{Operation, Request};
+use crate::response::Response;
+use crate::sys;
+use crate::vault::decide::{Asked, Beforehand, Decided, Effect};
+use crate::vault::transact::Decision;
+use crate::vault::{Vault, path};
+
+/// Nesting of a body at most: far beyond what anyone stores, far below what
+/// recursion over it can bear.
+pub(crate) const BODY_DEPTH_MAX: usize = 128;
+
+impl Vault {
+    /// Executes a request. With a `place`, what it writes enters the write
+    /// queue with it; without one, a request that turns out to write asks for
+    /// it there. A request that is refused has left nothing in the store.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub async fn handle(
+        self: &Arc<Self>,
+        mut request: Request,
+        place: Option<Place>,
+    ) -> Result<Response, VaultError> {
+        request.path = path::decode(&request.path)?;
+        if request.operation == Operation::List && !request.path.ends_with('/') {
+            request.path.push('/');
+        }
+        if request.data.values().any(|value| is_deeper(value, BODY_DEPTH_MAX)) {
+            return Err(VaultError::invalid("the body is nested too deeply"));
+        }
+        let (request, place) = match sys::open(self, request, place).await {
+            sys::Opened::Answered(answer) => return answer,
+            sys::Opened::Onwards(request, place) => (request, place),
+        };
+        if self.is_sealed() {
+            return Err(VaultError::Sealed);
+        }
+        let prepared = self.prepare(&request).await;
+        let asked = Arc::new(Asked { request, prepared });
+        self.execute(asked, place).await
+    }
+
+    /// Whether a request writes in the usual case, so that it needs a place in
+    /// the write queue before it is handled. Told by its mount and path alone.
+    pub fn is_write(&self, operation: Operation, path: &str) -> bool {
+        let Ok(path) = path::decode(path) else { return false };
+        match operation {
+            Operation::List => false,
+            Operation::Read => !self.is_sealed() && self.glance(|context| reads_write(context, &path)),
+            Operation::Write | Operation::Delete | Operation::Patch => !sys::only_reads(&path),
+        }
+    }
+
+    /// Does what must be done before a decision.
+    async fn prepare(self: &Arc<Self>, request: &Request) -> Result<Prepared, VaultError> {
+        if !matches!(request.operation, Operation::Write | Operation::Patch) {
+            return Ok(Prepared::Nothing);
+        }
+        let work = self.glance(|context| self.beforehand(context, request))?;
+        match work {
+            None => Ok(Prepared::Nothing),
+            Some(Beforehand::Compute(preparation)) => self.pool.run(preparation).await,
+            Some(Beforehand::TryDevice(device)) => {
+                let tried = tokio::task::spawn_blocking(move || audit::check(&device));
+                let stopped = |error| VaultError::Internal(format!("audit: {error}"));
+                tried.await.map_err(stopped)?.map(|()| Prepared::Nothing)
+            }
+        }
+    }
+
+    /// Looks at the latest state; what is written there is forgotten.
+    fn glance<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let view = self.store.view();
+        let now = (self.options.clock)();
+        let mut context =
+            Context::new(&*view, &*self.barrier, now).with_decoded(&self.decoded);
+        look(&mut context)
+    }
+
+    async fn execute(
+        self: &Arc<Self>,
+        asked: Arc<Asked>,
+        place: Option<Place>,
+    ) -> Result<Response, VaultError> {
+        let decision = self.decide(&asked);
+        let effect = decision.peek(|decided| decided.effect.is_some()).unwrap_or(false);
+        if !effect {
+            return self.conclude(&asked, decision, place).await;
+        }
+        // What has effects beyond the store is finished even if the client
+        // goes away meanwhile.
+        let vault = Arc::clone(self);
+        let task = tokio::spawn(async move { vault.conclude(&asked, decision, place).await });
+        task.await.map_err(|error| VaultError::Internal(format!("request: {error}")))?
+    }
+
+    fn decide(self: &Arc<Self>, asked: &Arc<Asked>) -> Decision<Decided> {
+        let (vault, asked) = (Arc::clone(self), Arc::clone(asked));
+        Decision::make(self, self.cipher(), move |context| vault.decided(context, &asked))
+    }
+
+    async fn conclude(
+        self: &Arc<Self>,
+        asked: &Asked,
+        decision: Decision<Decided>,
+        mut place: Option<Place>,
+    ) -> Result<Response, VaultError> {
+        let seen = decision.peek(Decided::clone_for_audit).unwrap_or_default();
+        if !self.audit.is_empty() {
+            self.audit_request(&asked.request, &seen).await?;
+        }
+        let mut spare = None;
+        if !decision.writes() {
+            spare = place.take();
+        } else if place.is_none() {
+            match self.ask_late(&asked.request, decision.bytes()) {
+                Ok(admitted) => place = admitted,
+                Err(error) => return self.answer(asked, Decided { result: Err(error), ..seen }).await,
+            }
+        }
+        let mut decided = match decision.commit(self, place).await {
+            Ok(decided) => decided,
+            Err(error) => Decided { result: Err(error), ..seen },
+        };
+        if decided.result.is_ok()
+            && let Some(effect) = decided.effect.take()
+            && let Err(error) = self.apply(effect, spare).await
+        {
+            decided.result = Err(error);
+        }
+        self.answer(asked, decided).await
+    }
+
+    fn ask_late(&self, request: &Request, bytes: u64) -> Result<Option<Place>, VaultError> {
+        let Some(admit) = &self.options.admit_late else { return Ok(None) };
+        admit(request, Cost::item(bytes)).map(Some).map_err(VaultError::Rejected)
+    }
+
+    async fn apply(
+        self: &Arc<Self>,
+        effect: Effect,
+        place: Option<Place>,
+    ) -> Result<(), VaultError> {
+        match effect {
+            Effect::Seal => self.seal_now(),
+            Effect::Rotate => self.rotate(place).await?,
+            Effect::AuditChanged => self.reconcile_audit()?,
+            Effect::WorkAdded => self.work.notify_one(),
+        }
+        Ok(())
+    }
+
+    /// Records the answer, if anybody wants to know, and gives it.
+    async fn answer(&self, asked: &Asked, decided: Decided) -> Result<Response, VaultError> {
+        if !self.audit.is_empty() {
+            self.audit_response(&asked.request, &decided).await?;
+        }
+        decided.result
+    }
+
+    /// Starts and stops devices until they are those that are enabled.
+    fn reconcile_audit(&self) -> Result<(), VaultError> {
+        let devices = self.glance(audit::Devices::read)?;
+        self.audit.reconcile(&devices);
+        Ok(())
+    }
+
+    fn audit_time(&self) -> String {
+        let now = (self.options.clock)();
+        sys::rfc3339(u64::try_from(now.0.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn audit_request(&self, request: &Request, decided: &Decided) -> Result<(), VaultError> {
+        let error = decided.result.as_ref().err().map(ToString::to_string);
+        let time = self.audit_time();
+        self.audit.request(&record(request, decided), &time, error.as_deref()).await
+    }
+
+    async fn audit_response(&self, request: &Request, decided: &Decided) -> Result<(), VaultError> {
+        let message = decided.result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let result = decided.result.as_ref().map_err(|_| message.as_str());
+        let time = self.audit_time();
+        self.audit.response(&record(request, decided), &time, result).await
+    }
+}
+
+fn reads_write(context: &mut Context<'_>, path: &str) -> bool {
+    let Ok(routes) = Routes::read(context) else { return false };
+    match routes.route(path).map(|(entry, rest)| (entry.target(), rest)) {
+        Some((Some(Target::Engine(engine)), rest)) => engine.read_writes(rest),
+        _ => false,
+    }
+}
+
+fn record<'r>(request: &'r Request, decided: &'r Decided) -> Record<'r> {
+    Record {
+        id: &request.id,
+        operation: match request.operation {
+            Operation::Write => "update",
+            Operation::Read => "read",
+            Operation::List => "list",
+            Operation::Delete => "delete",
+            Operation::Patch => "patch",
+        },
+        path: &request.path,
+        data: &request.data,
+        remote: request.remote,
+        token: request.token.as_ref().map(|token| token.expose_secret()),
+        auth: decided.auth.clone(),
+        mount_point: &decided.mount.point,
+        mount_type: &decided.mount.engine,
+        mount_accessor: &decided.mount.accessor,
+    }
+}
+
+fn is_deeper(value: &Value, depth_max: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if depth_max == 0 => true,
+        Value::Array(items) => items.iter().any(|item| is_deeper(item, depth_max - 1)),
+        Value::Object(fields) => fields.values().any(|field| is_deeper(field, depth_max - 1)),
+        _ => false,
+    }
+}
