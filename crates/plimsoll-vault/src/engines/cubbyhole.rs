@@ -1,11 +1,10 @@
 //! A cubbyhole per token: nobody else can read it, not even root, and it goes
-//! when the token does.
+//! when the token does: the core revokes everything below its hash.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::backend::{Answer, Backend, Call};
-use crate::context::Scope;
 use crate::engines::kv1::writable;
 use crate::engines::listing;
 use crate::error::VaultError;
@@ -53,34 +52,4 @@ impl Backend for Cubbyhole {
 fn key(call: &Call<'_, '_>) -> Result<String, VaultError> {
     let caller = call.caller.ok_or_else(VaultError::permission_denied)?;
     Ok(format!("{}/{}", caller.token_hash, call.path))
-}
-
-/// Deletes at most `keys_max` keys of a token's cubbyhole and says whether it
-/// is empty now. For the revocation of the token.
-///
-/// # Errors
-/// The store could not be read.
-pub fn purge(
-    storage: &mut Scope<'_, '_>,
-    token_hash: &str,
-    keys_max: usize,
-) -> Result<bool, VaultError> {
-    let mut folders = vec![format!("{token_hash}/")];
-    let mut keys_left = keys_max;
-    while let Some(folder) = folders.pop() {
-        // Every name stands for a key at least, so one name more than there are
-        // keys left is enough to see that they do not suffice.
-        for name in storage.list(&folder, "", keys_left + 1)? {
-            let path = format!("{folder}{name}");
-            if name.ends_with('/') {
-                folders.push(path);
-            } else if keys_left == 0 {
-                return Ok(false);
-            } else {
-                storage.delete(&path);
-                keys_left -= 1;
-            }
-        }
-    }
-    Ok(true)
 }

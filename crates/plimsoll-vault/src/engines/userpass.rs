@@ -16,7 +16,7 @@ use crate::cidr;
 use crate::context::Scope;
 use crate::engines::fields::Fields;
 use crate::engines::token_params::{Alias, TokenParams, set};
-use crate::engines::{is_name, listing, login_display_name, unsupported_path};
+use crate::engines::{is_name, listing, unsupported_path};
 use crate::error::VaultError;
 use crate::request::Operation;
 use crate::response::Response;
@@ -159,7 +159,7 @@ fn login(call: &mut Call<'_, '_>, name: &str) -> Result<Answer, VaultError> {
         return Err(VaultError::permission_denied());
     }
     let mut grant = user.token.grant(call.request.remote);
-    grant.display_name = login_display_name(call.mount, &name);
+    grant.display_name.clone_from(&name);
     grant.metadata.insert("username".to_owned(), name);
     Ok(Answer { response: Response::default(), grant: Some(grant) })
 }

@@ -6,7 +6,6 @@ use crate::cidr;
 use crate::engines::approle::role;
 use crate::engines::approle::secret_id::{SECRET_ID_BYTES_MAX, SecretId, secret_key};
 use crate::engines::fields::Fields;
-use crate::engines::login_display_name;
 use crate::error::VaultError;
 use crate::response::Response;
 
@@ -33,7 +32,6 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Answer, VaultError> {
         )));
     }
     grant.metadata.insert("role_name".to_owned(), role.name.clone());
-    grant.display_name = login_display_name(call.mount, "");
     Ok(Answer { response: Response::default(), grant: Some(grant) })
 }
 

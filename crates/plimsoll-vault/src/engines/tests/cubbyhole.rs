@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::support::{Mounted, caller, refused};
-use crate::engines::cubbyhole::purge;
 use crate::request::Operation;
 
 fn cubbyhole() -> Mounted {
@@ -31,24 +30,4 @@ fn a_request_without_a_token_or_data_is_refused() {
     assert_eq!(refused(mounted.read("")), (400, "missing path".into()));
     mounted.caller = None;
     assert_eq!(refused(mounted.read("a")).0, 403);
-}
-
-#[test]
-fn it_is_purged_in_bounded_bites_and_no_other_is() {
-    let mut mounted = cubbyhole();
-    for path in ["a", "a/b", "a/c/d", "e", "f/g"] {
-        mounted.write(path, json!({"x": 1})).unwrap();
-    }
-    mounted.caller = Some(caller("two"));
-    mounted.write("mine", json!({"x": 1})).unwrap();
-    let bite = |mounted: &mut Mounted| {
-        mounted.with_context(|context| purge(&mut context.scope("mount/"), "one", 2).unwrap())
-    };
-    let mut bites = 1;
-    while !bite(&mut mounted) {
-        bites += 1;
-        assert!(bites < 10);
-    }
-    assert_eq!(mounted.stored(""), ["two/mine"]);
-    assert!(bites >= 3);
 }

@@ -78,7 +78,7 @@ fn the_right_password_grants_what_the_user_has() {
     let grant = write(&mut mounted, "login/ALICE", json!({"password": "pw"})).unwrap();
     let grant = grant.grant.unwrap();
     assert_eq!((grant.policies, grant.ttl), (vec!["p1".into(), "p2".into()], 3600));
-    assert_eq!(grant.display_name, "userpass-alice");
+    assert_eq!(grant.display_name, "alice");
     assert_eq!(grant.metadata, [("username".to_owned(), "alice".to_owned())].into());
 }
 
