@@ -58,9 +58,9 @@ impl<'a> Route<'a> {
 /// Whether a path below `sys/` belongs here.
 pub fn handles(path: &str) -> bool {
     let is_ours = path.starts_with("leases/")
-        || ["renew", "revoke", "revoke-prefix", "revoke-force"]
-            .iter()
-            .any(|name| path == *name || path.strip_prefix(name).is_some_and(|r| r.starts_with('/')));
+        || ["renew", "revoke", "revoke-prefix", "revoke-force"].iter().any(|name| {
+            path == *name || path.strip_prefix(name).is_some_and(|r| r.starts_with('/'))
+        });
     is_ours && Route::of(path).is_some()
 }
 
@@ -83,8 +83,8 @@ pub fn handle(cx: &mut Context<'_>, call: &LeaseCall<'_>) -> Result<Response, Va
     if needs_sudo(operation, call.path) && !call.sudo {
         return Err(VaultError::permission_denied());
     }
-    let route = Route::of(call.path)
-        .ok_or_else(|| VaultError::NotFound("unsupported path".to_owned()))?;
+    let route =
+        Route::of(call.path).ok_or_else(|| VaultError::NotFound("unsupported path".to_owned()))?;
     let mut response = match (operation, route) {
         (List, Route::Lookup(prefix)) => list(cx, prefix),
         (Write, Route::Lookup(id)) => lookup(cx, &lease_id(call, id)?),

@@ -88,10 +88,7 @@ impl TokenService {
 }
 
 /// Whether every ancestor can still be used. Each is compared at commit.
-pub(crate) fn ancestors_live(
-    cx: &mut Context<'_>,
-    entry: &TokenEntry,
-) -> Result<bool, VaultError> {
+pub(crate) fn ancestors_live(cx: &mut Context<'_>, entry: &TokenEntry) -> Result<bool, VaultError> {
     let now = cx.now();
     let mut parent = entry.parent.clone();
     for _ in 0..=TOKEN_DEPTH_MAX {

@@ -13,7 +13,7 @@ use crate::token::entry::{IDS, TokenEntry, TokenKind, id_key};
 use crate::token::issue::auth_response;
 use crate::token::lookup::lookup_data;
 use crate::token::renew::renew;
-use crate::token::{Authenticated, Ttls, TokenService, revoke};
+use crate::token::{Authenticated, TokenService, Ttls, revoke};
 
 /// Accessors in one answer; a longer list says that it is cut.
 const ACCESSORS_MAX: usize = 50_000;
@@ -201,11 +201,7 @@ fn own(cx: &Context<'_>, call: &TokenCall<'_>) -> Result<Target, VaultError> {
     let mut entry = (*call.caller.entry).clone();
     entry.num_uses = entry.num_uses.saturating_sub(1);
     debug_assert!(!entry.is_expired(cx.now()), "authenticated at the same time");
-    Ok(Target {
-        hash: call.caller.hash.clone(),
-        entry,
-        shown_id: id.expose_secret().to_owned(),
-    })
+    Ok(Target { hash: call.caller.hash.clone(), entry, shown_id: id.expose_secret().to_owned() })
 }
 
 fn renew_target(

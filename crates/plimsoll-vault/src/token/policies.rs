@@ -41,7 +41,8 @@ pub fn names_field(value: Option<&Value>, field: &str) -> Result<Vec<String>, Va
         }
         Some(_) => None,
     };
-    let mut names: Vec<String> = names.ok_or_else(|| conversion_error(field, "a list of strings"))?;
+    let mut names: Vec<String> =
+        names.ok_or_else(|| conversion_error(field, "a list of strings"))?;
     names.retain(|name| !name.is_empty());
     if names.len() > NAMES_MAX {
         return Err(VaultError::invalid(format!("more than {NAMES_MAX} names in \"{field}\"")));

@@ -123,11 +123,7 @@ fn revocation_step(
     Ok(items)
 }
 
-fn make_orphan(
-    cx: &mut Context<'_>,
-    hash: &str,
-    mut entry: TokenEntry,
-) -> Result<(), VaultError> {
+fn make_orphan(cx: &mut Context<'_>, hash: &str, mut entry: TokenEntry) -> Result<(), VaultError> {
     entry.parent = None;
     cx.put(&id_key(hash), &entry)
 }

@@ -103,7 +103,8 @@ impl Server {
 
     /// False if a compare was lost.
     pub(crate) fn apply(&mut self, txn: Txn) -> bool {
-        let revision = |key: &Key| self.state.entries.get(key).map_or(0, |entry| entry.mod_revision);
+        let revision =
+            |key: &Key| self.state.entries.get(key).map_or(0, |entry| entry.mod_revision);
         if !txn.compares.iter().all(|(key, expected)| revision(key) == *expected) {
             return false;
         }
@@ -179,7 +180,12 @@ impl Server {
         }
     }
 
-    pub(crate) fn write(&mut self, token: &str, path: &str, body: Value) -> Result<Response, VaultError> {
+    pub(crate) fn write(
+        &mut self,
+        token: &str,
+        path: &str,
+        body: Value,
+    ) -> Result<Response, VaultError> {
         self.ask(token, Operation::Write, path, body)
     }
 
