@@ -1,3 +1,40 @@
 //! The command `plimsoll`: thin.
 
-fn main() {}
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Holds a server at exactly the load it can carry.
+#[derive(Parser)]
+#[command(name = "plimsoll", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the secrets server, with Vault's HTTP API.
+    Server(server::ServerArgs),
+    /// Load a Vault-compatible server, open loop, and report what it did.
+    Load(plimsoll_lab::load::LoadOptions),
+    /// Watch a login storm with the protection off and on, in under two minutes.
+    Demo(plimsoll_lab::demo::DemoOptions),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Server(args) => server::run(args),
+        Command::Load(options) => plimsoll_lab::load::run(&options).map(drop),
+        Command::Demo(options) => plimsoll_lab::demo::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("plimsoll: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

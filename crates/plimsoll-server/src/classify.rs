@@ -53,7 +53,6 @@ pub(crate) struct VaultRoutes {
     pub(crate) hasher: RandomState,
 }
 
-
 impl Classify for VaultRoutes {
     fn classify(&self, parts: &Parts) -> Route {
         let Some(Ok(path)) = api_path(parts.uri.path()) else { return Route::Open };
@@ -127,10 +126,7 @@ fn address(parts: &Parts) -> IpAddr {
 
 /// The client's whole address.
 pub(crate) fn remote(parts: &Parts) -> IpAddr {
-    parts
-        .extensions
-        .get::<PeerAddr>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+    parts.extensions.get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }
 
 fn cost(parts: &Parts) -> Cost {

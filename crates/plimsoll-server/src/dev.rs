@@ -30,7 +30,8 @@ impl SlowDiskControl {
         match body["spec"].as_str().unwrap_or_default().parse::<SlowDiskSpec>() {
             Ok(spec) => {
                 (self.0)(spec);
-                let set = json!({ "sync_us": spec.sync.as_micros(), "item_us": spec.item.as_micros() });
+                let set =
+                    json!({ "sync_us": spec.sync.as_micros(), "item_us": spec.item.as_micros() });
                 json_response(http::StatusCode::OK, &set)
             }
             Err(error) => message(400, &error.to_string()),

@@ -1,1 +1,25 @@
-//! The HTTP face of the secrets server
+//! The HTTP face of the secrets server: Vault's API, its configuration file, health
+//! and metrics, and the wiring of everything below.
+//!
+//! A request's way, one direction: the listener accepts it, the door asks the write
+//! gate, [`service`] translates it, `plimsoll-vault` decides, `plimsoll-store`
+//! commits.
+
+#![forbid(unsafe_code)]
+
+mod classify;
+mod clock;
+pub mod config;
+mod dev;
+mod face;
+mod health;
+mod health_listener;
+mod in_flight;
+mod logins;
+mod metrics;
+mod options;
+mod server;
+mod service;
+
+pub use crate::options::{DevOptions, InvalidSlowDisk, ServerOptions, SlowDiskSpec};
+pub use crate::server::{DevKeys, Server, ServerError};

@@ -81,7 +81,7 @@ impl Api {
         let started = (shared.clock)();
         let _flying = shared.in_flight.enter(&parts, remote(&parts));
         match parts.uri.path() {
-            "/v1/sys/health" => return shared.health.answer(&face::query(query(&parts))),
+            "/v1/sys/health" => return shared.health.answer(&face::query(query(&parts.uri))),
             "/v1/sys/metrics" => return self.metrics(&parts).await,
             "/v1/sys/in-flight-req" => return self.in_flight(&parts).await,
             "/v1/sys/internal/dev/slow-disk" => {
@@ -130,7 +130,7 @@ impl Api {
         {
             return response;
         }
-        let query = face::query(query(parts));
+        let query = face::query(query(&parts.uri));
         let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
         let wants_text = accept.is_some_and(|accept| {
             accept.starts_with("application/openmetrics-text")
@@ -158,8 +158,7 @@ impl Api {
         request.data.insert("paths".to_owned(), Value::from(vec![path]));
         let id = request.id.clone();
         let response = self.shared.vault.handle(request, None).await;
-        let response =
-            response.map_err(|error| face::error(&self.shared.face, &id, &error))?;
+        let response = response.map_err(|error| face::error(&self.shared.face, &id, &error))?;
         let granted = response.data.as_ref().and_then(|data| data.get(path)?.as_array().cloned());
         let readable = granted.is_some_and(|capabilities| {
             capabilities.iter().any(|capability| capability == "read" || capability == "root")
@@ -186,6 +185,6 @@ impl Shared {
     }
 }
 
-pub(crate) fn query(parts: &Parts) -> &str {
-    parts.uri.query().unwrap_or_default()
+pub(crate) fn query(uri: &http::Uri) -> &str {
+    uri.query().unwrap_or_default()
 }

@@ -6,6 +6,8 @@
 
 mod blocks;
 mod file;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -93,8 +95,7 @@ pub struct ConfigError {
 }
 
 /// Where Vault listens.
-pub const DEFAULT_ADDRESS: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8200);
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8200);
 
 /// Vault's 768 hours.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);

@@ -31,8 +31,7 @@ pub(crate) fn encode(request_id: &str, response: &Response) -> HttpResponse {
     if let Some(raw) = &response.raw {
         return json_response(status.unwrap_or(StatusCode::OK), raw);
     }
-    let silent =
-        response.data.is_none() && response.auth.is_none() && response.warnings.is_empty();
+    let silent = response.data.is_none() && response.auth.is_none() && response.warnings.is_empty();
     if silent {
         return empty(status.unwrap_or(StatusCode::NO_CONTENT));
     }
@@ -53,9 +52,7 @@ pub(crate) fn encode(request_id: &str, response: &Response) -> HttpResponse {
 /// An error as Vault's clients read it. What the operator reads is logged here.
 pub(crate) fn error(face: &dyn Face, request_id: &str, error: &VaultError) -> HttpResponse {
     match error {
-        VaultError::Rejected(rejection) => {
-            respond(face, Refusal::Overloaded(*rejection), false)
-        }
+        VaultError::Rejected(rejection) => respond(face, Refusal::Overloaded(*rejection), false),
         VaultError::OutcomeUnknown(why) => {
             tracing::error!(request_id, why, "outcome unknown");
             let body = json!({
@@ -94,7 +91,11 @@ fn empty(status: StatusCode) -> HttpResponse {
     with_headers(status, Bytes::new(), None)
 }
 
-fn with_headers(status: StatusCode, body: Bytes, content_type: Option<&'static str>) -> HttpResponse {
+fn with_headers(
+    status: StatusCode,
+    body: Bytes,
+    content_type: Option<&'static str>,
+) -> HttpResponse {
     let mut response = Http::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

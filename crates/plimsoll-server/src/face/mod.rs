@@ -8,9 +8,9 @@ mod decode;
 mod encode;
 mod path;
 
-pub(crate) use crate::face::decode::{Decoded, decode, token};
-pub(crate) use crate::face::encode::{encode, error, message};
-pub(crate) use crate::face::path::{BadPath, api_path};
+pub(crate) use crate::face::decode::{decode, operation, query, token};
+pub(crate) use crate::face::encode::{encode, error, json_response, message, text_response};
+pub(crate) use crate::face::path::api_path;
 
 /// A response of this server.
 pub(crate) type HttpResponse = http::Response<http_body_util::Full<bytes::Bytes>>;

@@ -66,7 +66,8 @@ impl Metrics {
         in_flight: usize,
         sealed: bool,
     ) -> Vec<Sample> {
-        let gauge = |name, value| Sample { name, labels: Vec::new(), value: Measured::Gauge(value) };
+        let gauge =
+            |name, value| Sample { name, labels: Vec::new(), value: Measured::Gauge(value) };
         let summary = |name, summary: &Summary| Sample {
             name,
             labels: Vec::new(),
@@ -105,9 +106,7 @@ impl Metrics {
                         ("class", class.name()),
                         ("reason", reason.name()),
                     ],
-                    value: Measured::Counter(
-                        gate.counters.refused[class.index()][reason.index()],
-                    ),
+                    value: Measured::Counter(gate.counters.refused[class.index()][reason.index()]),
                 });
             }
         }

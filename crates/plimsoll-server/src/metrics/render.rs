@@ -76,8 +76,7 @@ pub(crate) fn json(samples: &[Sample], now: SystemTime) -> Value {
                 "Mean": 1, "Stddev": 0, "Labels": labels,
             })),
             Measured::Summary(digest) => {
-                let mean =
-                    if digest.count == 0 { 0.0 } else { digest.sum / digest.count as f64 };
+                let mean = if digest.count == 0 { 0.0 } else { digest.sum / digest.count as f64 };
                 summaries.push(json!({
                     "Name": name, "Count": digest.count, "Rate": 0, "Sum": digest.sum,
                     "Min": digest.quantiles[0], "Max": digest.quantiles[2], "Mean": mean,

@@ -1,0 +1,349 @@
+//! Wiring: what is opened, in which order, and how it ends.
+
+use core::fmt;
+use std::hash::RandomState;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use plimsoll::write::Admission;
+use plimsoll::{Class, Demand, Flow, Timestamp};
+use plimsoll_http::body::BodyLimits;
+use plimsoll_http::door::DoorLayer;
+use plimsoll_http::refusal::VaultFace;
+use plimsoll_listener::{BindError, Listener, ListenerConfig, TlsReloader};
+use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
+use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
+use plimsoll_vault::{InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Layer;
+
+use crate::classify::VaultRoutes;
+use crate::config::{Config, ConfigError, ListenerOptions};
+use crate::dev::SlowDiskControl;
+use crate::health::Health;
+use crate::health_listener;
+use crate::logins::RecentLogins;
+use crate::metrics::Metrics;
+use crate::options::ServerOptions;
+use crate::service::{Api, Open, Shared};
+
+/// Why a server did not start, or ended. One line each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The data directory cannot be made or entered.
+    #[error("{}: {error}", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// An address or a certificate.
+    #[error(transparent)]
+    Listener(#[from] BindError),
+    /// The key that unseals.
+    #[error("seal \"static\": {0}")]
+    Seal(#[from] InvalidStaticKey),
+    /// The vault.
+    #[error("vault: {0}")]
+    Vault(VaultError),
+    /// Threads or sockets.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<VaultError> for ServerError {
+    fn from(error: VaultError) -> Self {
+        // To an operator, the details; to clients they are never shown.
+        match error {
+            VaultError::Internal(why) => Self::Vault(VaultError::Invalid(why)),
+            other => Self::Vault(other),
+        }
+    }
+}
+
+/// What dev mode tells the person who started it.
+#[derive(Clone, Debug)]
+pub struct DevKeys {
+    /// The root token.
+    pub root_token: String,
+    /// The one unseal key.
+    pub unseal_key: String,
+}
+
+/// A server that runs.
+pub struct Server {
+    runtime: Runtime,
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    health_address: Option<SocketAddr>,
+    dev_keys: Option<DevKeys>,
+    certificates: Vec<TlsReloader>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    health: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens everything and starts serving.
+    ///
+    /// Addresses are bound before the data directory is touched, so that a port in
+    /// use changes nothing.
+    ///
+    /// # Errors
+    /// Whatever is missing, in one line.
+    pub fn start(options: &ServerOptions) -> Result<Self, ServerError> {
+        let config = &options.config;
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|listener| Ok((bind(listener)?, listener)))
+            .collect::<Result<Vec<_>, BindError>>()?;
+        let health_listener =
+            config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
+
+        let metrics = Arc::new(Metrics::default());
+        let (disk, delays) = disk(options)?;
+        let mut open = OpenOptions::on(disk);
+        open.mode = config.protection;
+        open.observer = Arc::clone(&metrics) as _;
+        let store = Arc::new(LogStore::open(open)?);
+
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let shared = {
+            let _entered = runtime.enter();
+            Arc::new(assemble(config, store, metrics, delays)?)
+        };
+        let dev_keys = match &options.dev {
+            None => None,
+            Some(dev) => {
+                let made = shared.vault.initialize_dev(dev.root_token.as_deref());
+                let keys = runtime.block_on(made)?;
+                Some(DevKeys { root_token: keys.root_token, unseal_key: keys.unseal_key })
+            }
+        };
+
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let background =
+            Arc::clone(&shared.vault).run_background(shutdown.clone().cancelled_owned());
+        tasks.spawn_on(background, runtime.handle());
+        let addresses = listeners.iter().map(|(listener, _)| listener.local_addr()).collect();
+        let certificates =
+            listeners.iter().filter_map(|(listener, _)| listener.tls_reloader()).collect();
+        for (listener, options) in listeners {
+            let serving = serve(listener, options, &shared, shutdown.clone());
+            tasks.spawn_on(serving, runtime.handle());
+        }
+        tasks.close();
+        let health_address = health_listener.as_ref().map(Listener::local_addr);
+        let health = health_listener
+            .map(|listener| health_listener::spawn(listener, Arc::clone(&shared), shutdown.clone()))
+            .transpose()?;
+        Ok(Self {
+            runtime,
+            shared,
+            addresses,
+            health_address,
+            dev_keys,
+            certificates,
+            tasks,
+            shutdown,
+            health,
+        })
+    }
+
+    /// Where clients connect, with the ports the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where health answers.
+    pub const fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
+    }
+
+    /// Dev mode's keys.
+    pub const fn dev_keys(&self) -> Option<&DevKeys> {
+        self.dev_keys.as_ref()
+    }
+
+    /// Serves until SIGTERM or SIGINT, rereading `config_file` on SIGHUP, then
+    /// finishes what was accepted.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub fn run(self, config_file: Option<PathBuf>) -> Result<(), ServerError> {
+        self.runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let mut hangup = signal(SignalKind::hangup())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return Ok::<_, std::io::Error>(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    _ = hangup.recv() => self.reload(config_file.as_deref()),
+                }
+            }
+        })?;
+        tracing::info!("finishing what was accepted");
+        self.stop();
+        Ok(())
+    }
+
+    /// Stops accepting, finishes what was accepted, closes the store.
+    pub fn stop(self) {
+        self.shutdown.cancel();
+        self.runtime.block_on(self.tasks.wait());
+        if self.health.is_some_and(|health| health.join().is_err()) {
+            tracing::error!("the health thread panicked");
+        }
+        // Tasks hold the store; the runtime goes first, the store last.
+        drop(self.runtime);
+        drop(self.shared);
+    }
+
+    /// Takes over what can change while running: the mode and the certificates.
+    /// What cannot be read changes nothing.
+    fn reload(&self, config_file: Option<&std::path::Path>) {
+        for certificate in &self.certificates {
+            if let Err(error) = certificate.reload() {
+                tracing::error!(%error, "certificate not reloaded");
+            }
+        }
+        let Some(path) = config_file else { return };
+        match Config::load(path) {
+            Ok(config) => {
+                self.shared.gate.set_mode(config.protection);
+                tracing::info!(protection = config.protection.name(), "configuration reloaded");
+            }
+            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+        }
+    }
+}
+
+fn bind(options: &ListenerOptions) -> Result<Listener, BindError> {
+    let mut config = ListenerConfig::new(options.address);
+    config.tls.clone_from(&options.tls);
+    Listener::bind(config)
+}
+
+type Opened = (Arc<dyn Disk>, Option<Arc<Delays>>);
+
+fn disk(options: &ServerOptions) -> Result<Opened, ServerError> {
+    let path = &options.config.data_dir;
+    let real =
+        RealDisk::new(path).map_err(|error| ServerError::DataDir { path: path.clone(), error })?;
+    // In dev mode the disk can be slowed down later, so it is always wrapped.
+    if options.dev.is_none() && options.slow_disk.is_none() {
+        return Ok((Arc::new(real), None));
+    }
+    let spec = options.slow_disk.unwrap_or_default();
+    let delays = Delays::new(spec.sync, spec.item);
+    Ok((Arc::new(SlowDisk::new(Arc::new(real), Arc::clone(&delays))), Some(delays)))
+}
+
+fn assemble(
+    config: &Config,
+    store: Arc<LogStore>,
+    metrics: Arc<Metrics>,
+    delays: Option<Arc<Delays>>,
+) -> Result<Shared, ServerError> {
+    let gate: Arc<dyn Admission> = store.admission();
+    let monotonic = store.clock();
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || monotonic.now());
+    let face = VaultFace { status_page: config.status_page.clone() };
+
+    let mut options = VaultOptions::default();
+    options.default_lease_ttl = config.default_lease_ttl;
+    options.max_lease_ttl = config.max_lease_ttl;
+    options.cluster_name.clone_from(&config.cluster_name);
+    if let Some(seal) = &config.static_seal {
+        options.auto_unseal = Some(StaticKey::new(&seal.key_id, &seal.key)?);
+    }
+    let (late_gate, late_clock) = (Arc::clone(&gate), Arc::clone(&clock));
+    options.admit_late = Some(Arc::new(move |_, cost| {
+        // Authenticated by now, and past the lanes that bound how many there are.
+        let demand = Demand { class: Class::High, flow: Flow(0), cost, deadline: None };
+        late_gate.admit(late_clock(), &demand)
+    }));
+    let vault = Vault::open(Arc::clone(&store) as Arc<dyn Store>, options)?;
+
+    let logins = Arc::new(RecentLogins::default());
+    let routes = Arc::new(VaultRoutes {
+        vault: Arc::clone(&vault),
+        logins: Arc::clone(&logins),
+        clock: Arc::clone(&clock),
+        hasher: RandomState::new(),
+    });
+    let health = Health {
+        vault: Arc::clone(&vault),
+        gate: Arc::clone(&gate),
+        clock: Arc::clone(&clock),
+        storage_fault: Arc::new(move || store.health().err().map(|fault| fault.to_string())),
+    };
+    let slow_disk =
+        delays.map(|delays| SlowDiskControl::new(move |spec| delays.set(spec.sync, spec.item)));
+    Ok(Shared {
+        vault,
+        gate,
+        clock,
+        routes,
+        logins,
+        face,
+        health,
+        metrics,
+        in_flight: Arc::default(),
+        slow_disk,
+    })
+}
+
+fn serve(
+    listener: Listener,
+    options: &ListenerOptions,
+    shared: &Arc<Shared>,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let open = Open {
+        metrics: options.unauthenticated_metrics,
+        in_flight: options.unauthenticated_in_flight,
+    };
+    let limits =
+        BodyLimits { bytes_max: options.request_bytes_max, time_max: options.body_time_max };
+    let door = DoorLayer::new(
+        Arc::clone(&shared.gate),
+        Arc::clone(&shared.routes) as _,
+        Arc::new(shared.face.clone()),
+        Arc::clone(&shared.clock),
+        limits,
+    );
+    let service = door.layer(Api { shared: Arc::clone(shared), open });
+    let address = listener.local_addr();
+    async move {
+        match listener.serve(service, shutdown).await {
+            Ok(drained) if drained.aborted > 0 => {
+                tracing::warn!(%address, connections = drained.aborted, "cut at the drain limit");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%address, %error, "the listener ended"),
+        }
+    }
+}
