@@ -1,1 +1,233 @@
+#![allow(clippy::unwrap_used)]
 
+use serde_json::json;
+
+use super::*;
+use crate::backend::Grant;
+use crate::request::Operation;
+use crate::token::support::{Server, refused};
+
+/// A token of `user`, for `ttl` seconds.
+fn login(server: &mut Server, user: &str, ttl: u64) -> String {
+    let (tokens, ttls) = (server.tokens.clone(), server.ttls);
+    let path = format!("auth/userpass/login/{user}");
+    let grant = Grant { ttl, ..Grant::default() };
+    let issued = server.commit(|cx| tokens.issue_login(cx, grant, &path, "auth/userpass/", ttls));
+    issued.unwrap().auth.client_token
+}
+
+fn leases(server: &mut Server, prefix: &str) -> Vec<String> {
+    let path = format!("sys/leases/lookup/{prefix}");
+    match server.ask("root", Operation::List, &path, json!({})) {
+        Ok(response) => {
+            let keys = response.data.unwrap()["keys"].as_array().unwrap().clone();
+            keys.iter().map(|key| key.as_str().unwrap().to_owned()).collect()
+        }
+        Err(error) => {
+            assert_eq!(error.status(), 404);
+            Vec::new()
+        }
+    }
+}
+
+fn due(server: &Server) -> usize {
+    server.decide(|cx| backlog(cx, 1000)).unwrap().0
+}
+
+#[test]
+fn what_is_due_is_ended_and_the_rest_is_not() {
+    let mut server = Server::new();
+    let empty = server.keys();
+    let short: Vec<String> = (0..20).map(|_| login(&mut server, "bob", 10)).collect();
+    let long = login(&mut server, "bob", 20);
+    server.pass(10);
+    assert_eq!(due(&server), 20);
+    assert_eq!(server.decide(|cx| backlog(cx, 7)).unwrap().0, 7, "counted no further than asked");
+    assert!(server.work(6) >= 4, "in chunks");
+    assert_eq!(due(&server), 0);
+    assert!(short.iter().all(|id| !server.accepts(id)) && server.accepts(&long));
+    assert_eq!(leases(&mut server, "auth/userpass/login/bob").len(), 1);
+    server.pass(10);
+    server.work(6);
+    assert_eq!(server.keys(), empty);
+}
+
+#[test]
+fn the_next_due_time_is_known_without_looking_at_tokens() {
+    let mut server = Server::new();
+    assert!(server.decide(|cx| next_due(cx)).unwrap().0.is_none());
+    login(&mut server, "bob", 30);
+    login(&mut server, "bob", 10);
+    let (due, txn) = server.decide(|cx| next_due(cx)).unwrap();
+    assert_eq!(due.unwrap().0.as_millis() as u64, server.now_ms + 10_000);
+    assert!(txn.compares.is_empty());
+}
+
+#[test]
+fn a_renewed_lease_is_moved_when_it_comes_up_and_not_ended() {
+    let mut server = Server::new();
+    let id = login(&mut server, "bob", 10);
+    server.pass(9);
+    server.write(&id, "auth/token/renew-self", json!({})).unwrap();
+    server.pass(5);
+    assert_eq!(due(&server), 1);
+    server.work(10);
+    assert!(server.accepts(&id));
+    assert_eq!(due(&server), 0);
+    server.pass(5);
+    assert_eq!(due(&server), 1);
+    server.work(10);
+    assert!(leases(&mut server, "").is_empty());
+}
+
+#[test]
+fn a_lease_that_was_shortened_is_ended_in_time() {
+    let mut server = Server::new();
+    let id = login(&mut server, "bob", 1000);
+    server.write(&id, "auth/token/renew-self", json!({"increment": 5})).unwrap();
+    server.pass(5);
+    assert_eq!(due(&server), 1);
+    server.work(10);
+    assert!(leases(&mut server, "").is_empty());
+}
+
+#[test]
+fn a_renewal_that_races_with_the_expiry_wins_or_is_refused() {
+    let mut server = Server::new();
+    let id = login(&mut server, "bob", 10);
+    server.pass(9);
+    let renewal =
+        server.decide_ask(&id, Operation::Write, "auth/token/renew-self", json!({})).unwrap().1;
+    server.pass(1);
+    let expiry = server.decide(|cx| step(cx, 10)).unwrap().1;
+    assert!(server.apply(renewal));
+    assert!(!server.apply(expiry), "decided again, it finds a later end");
+    server.work(10);
+    assert!(server.accepts(&id));
+}
+
+#[test]
+fn leases_are_listed_by_folder_for_those_with_sudo() {
+    let mut server = Server::new();
+    let bob = login(&mut server, "bob", 10);
+    login(&mut server, "bob", 10);
+    login(&mut server, "eve", 10);
+    assert_eq!(leases(&mut server, ""), ["auth/"]);
+    assert_eq!(leases(&mut server, "auth/userpass/login/"), ["bob/", "eve/"]);
+    let names = leases(&mut server, "auth/userpass/login/bob");
+    assert!(names.len() == 2 && names.iter().all(|name| name.len() == 65 && name.starts_with('h')));
+    assert!(leases(&mut server, "nope").is_empty());
+    let list = server.ask(&bob, Operation::List, "sys/leases/lookup/auth", json!({}));
+    assert_eq!(refused(list).0, 403);
+}
+
+#[test]
+fn a_lease_can_be_looked_up_and_revoked_by_its_id() {
+    let mut server = Server::new();
+    let id = login(&mut server, "bob", 10);
+    let name = leases(&mut server, "auth/userpass/login/bob").remove(0);
+    let lease = format!("auth/userpass/login/bob/{name}");
+    let body = json!({ "lease_id": lease });
+    let data = server.write("root", "sys/leases/lookup", body.clone()).unwrap().data.unwrap();
+    assert_eq!(
+        (&data["id"], &data["ttl"], &data["renewable"]),
+        (&json!(lease), &json!(10), &json!(true))
+    );
+    assert_eq!(
+        (&data["last_renewal"], &data["path"]),
+        (&json!(null), &json!("auth/userpass/login/bob"))
+    );
+    let renew = server.write("root", "sys/leases/renew", body.clone());
+    assert_eq!(refused(renew).1, "tokens cannot be renewed through this endpoint");
+    server.write("root", &format!("sys/leases/revoke/{lease}"), json!({})).unwrap();
+    assert!(!server.accepts(&id));
+    for (path, error) in [
+        ("sys/leases/lookup", "invalid lease"),
+        ("sys/leases/renew", "lease not found"),
+        ("sys/renew", "lease not found"),
+    ] {
+        assert_eq!(refused(server.write("root", path, body.clone())), (400, error.to_owned()));
+    }
+    server.write("root", "sys/revoke", body).unwrap();
+    let missing = server.write("root", "sys/leases/revoke", json!({}));
+    assert_eq!(refused(missing), (400, "lease_id must be specified".to_owned()));
+}
+
+#[test]
+fn a_forged_lease_id_finds_nothing() {
+    let mut server = Server::new();
+    let id = login(&mut server, "bob", 10);
+    let name = leases(&mut server, "auth/userpass/login/bob").remove(0);
+    for lease in [format!("auth/userpass/login/eve/{name}"), name[1..].to_owned(), "/h".to_owned()]
+    {
+        server.write("root", "sys/leases/revoke", json!({"lease_id": lease})).unwrap();
+    }
+    assert!(server.accepts(&id));
+}
+
+#[test]
+fn revoking_a_prefix_ends_a_few_at_once_and_many_in_time() {
+    let mut server = Server::new();
+    let eve = login(&mut server, "eve", 1000);
+    let bobby = login(&mut server, "bobby", 1000);
+    let bobs: Vec<String> = (0..3).map(|_| login(&mut server, "bob", 1000)).collect();
+    server.write("root", "sys/leases/revoke-prefix/auth/userpass/login/bob", json!({})).unwrap();
+    assert!(bobs.iter().all(|id| !server.accepts(id)), "without any background work");
+    assert!(server.accepts(&eve) && server.accepts(&bobby));
+
+    let many: Vec<String> =
+        (0..LEASES_PER_STEP_MAX + 40).map(|_| login(&mut server, "eve", 1000)).collect();
+    server.write("root", "sys/revoke-force/auth/userpass", json!({})).unwrap();
+    assert!(many.iter().any(|id| server.accepts(id)));
+    server.pass(1);
+    let later = login(&mut server, "eve", 1000);
+    assert!(server.work(8) > 5, "in chunks");
+    assert!(many.iter().all(|id| !server.accepts(id)) && !server.accepts(&bobby));
+    assert!(server.accepts(&later), "who logs in afterwards is not meant");
+    assert_eq!(leases(&mut server, "auth/userpass/login/eve").len(), 1);
+
+    let bob = login(&mut server, "bob", 10);
+    let refusal = server.write(&bob, "sys/leases/revoke-prefix/auth", json!({}));
+    assert_eq!(refused(refusal).0, 403);
+}
+
+#[test]
+fn bulk_revocation_does_not_starve_expiry() {
+    let mut server = Server::new();
+    for _ in 0..LEASES_PER_STEP_MAX + 100 {
+        login(&mut server, "bob", 1000);
+    }
+    login(&mut server, "eve", 1);
+    server.write("root", "sys/leases/revoke-prefix/auth/userpass/login/bob", json!({})).unwrap();
+    server.pass(1);
+    server.commit(|cx| step(cx, 9)).unwrap();
+    assert_eq!(due(&server), 0);
+}
+
+#[test]
+fn the_paths_below_sys_that_are_ours() {
+    for path in [
+        "leases/lookup",
+        "leases/lookup/a/b",
+        "leases/renew",
+        "leases/revoke/a",
+        "leases/revoke-prefix/a",
+        "leases/revoke-force/a",
+        "leases/tidy",
+        "renew",
+        "renew/a/b",
+        "revoke",
+        "revoke-prefix/a",
+        "revoke-force/a",
+    ] {
+        assert!(handles(path), "{path}");
+    }
+    for path in ["leases", "leases/count", "lookup", "tidy", "renewal", "wrapping/lookup", "policy"]
+    {
+        assert!(!handles(path), "{path}");
+    }
+    let mut server = Server::new();
+    assert_eq!(server.write("root", "sys/leases/tidy", json!({})).unwrap().status, Some(202));
+    let read = server.ask("root", Operation::Read, "sys/leases/lookup", json!({}));
+    assert_eq!(refused(read).0, 405);
+}
