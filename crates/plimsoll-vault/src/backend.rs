@@ -50,6 +50,12 @@ pub struct Call<'c, 'v> {
     pub prepared: &'c Prepared,
 }
 
+impl Debug for Call<'_, '_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Call").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// Slow work that must be done before a decision, on the crypto pool: never on
 /// the committer, never on an I/O thread.
 #[derive(Debug, Default)]

@@ -333,12 +333,7 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-impl<'v> Scope<'_, 'v> {
-    /// The whole key space, for what is part of the core.
-    pub(crate) const fn context(&mut self) -> &mut Context<'v> {
-        self.context
-    }
-
+impl Scope<'_, '_> {
     /// See [`Context::now`].
     pub const fn now(&self) -> UnixTime {
         self.context.now

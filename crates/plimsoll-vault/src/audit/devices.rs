@@ -67,10 +67,6 @@ impl Devices {
         self.0.iter()
     }
 
-    pub(crate) fn get(&self, path: &str) -> Option<&DeviceEntry> {
-        self.0.get(path)
-    }
-
     pub(crate) fn enable(&mut self, path: &str, device: DeviceEntry) -> Result<(), VaultError> {
         if self.0.keys().any(|taken| taken.starts_with(path) || path.starts_with(taken.as_str())) {
             return Err(VaultError::invalid(format!("path already in use: {path:?}")));

@@ -6,6 +6,7 @@
 
 mod audit;
 mod body;
+mod capabilities;
 mod mounts;
 mod seal;
 mod tune;
@@ -15,6 +16,7 @@ use crate::context::Context;
 use crate::error::VaultError;
 use crate::lease::{self, LeaseCall};
 use crate::mounts::{MountKind, Routes};
+use crate::policy;
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys::body::merged;
@@ -131,6 +133,10 @@ pub(crate) fn handle(
         "mounts" => mounts::handle(context, call, MountKind::Secret, rest),
         "auth" => mounts::handle(context, call, MountKind::Auth, rest),
         "remount" => Err(unsupported_path()),
+        "policies" | "policy" if policy::handles(path) => policies(context, call, path),
+        "capabilities" | "capabilities-self" | "capabilities-accessor" if rest.is_empty() => {
+            capabilities::handle(context, call, first).map(Into::into)
+        }
         "audit" => audit::handle(context, call, rest),
         "audit-hash" => audit::hash(call, rest).map(Into::into),
         "internal" => ui::handle(call, rest).map(Into::into),
@@ -138,6 +144,19 @@ pub(crate) fn handle(
         "rotate" if rest.is_empty() => writes_only(operation, Effect::Rotate),
         "seal" if rest.is_empty() => writes_only(operation, Effect::Seal),
         _ => Err(unsupported_path()),
+    }
+}
+
+/// The older of the two paths has its data twice.
+fn policies(
+    context: &mut Context<'_>,
+    call: &SysCall<'_>,
+    path: &str,
+) -> Result<SysAnswer, VaultError> {
+    let response = policy::handle(context, call.request, path)?;
+    match response.data {
+        Some(data) if path.starts_with("policy") => Ok(merged(call.request, data).into()),
+        _ => Ok(response.into()),
     }
 }
 

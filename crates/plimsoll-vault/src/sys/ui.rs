@@ -50,7 +50,7 @@ fn preflight(call: &SysCall<'_>, path: &str) -> Result<Response, VaultError> {
         ))
     };
     let (entry, _) = call.routes.route(path).ok_or_else(denied)?;
-    if !call.authority.may_see(path) && !call.authority.may_see(&entry.route()) {
+    if !call.authority.grants(path) && !call.authority.may_see(&entry.route()) {
         return Err(denied());
     }
     Ok(Response::data(described(entry)))

@@ -26,6 +26,7 @@ pub(crate) mod support;
 #[cfg(test)]
 mod tests;
 pub(crate) mod ttl;
+mod whose;
 
 use std::sync::Arc;
 

@@ -80,7 +80,7 @@ struct Entered {
 }
 
 impl Vault {
-    fn token_service(&self) -> Result<Arc<TokenService>, VaultError> {
+    pub(crate) fn token_service(&self) -> Result<Arc<TokenService>, VaultError> {
         self.tokens.load_full().ok_or(VaultError::Sealed)
     }
 
@@ -174,7 +174,7 @@ impl Vault {
                 return Err(error);
             }
         };
-        let authority = Authority::of(context, &who)?;
+        let authority = Authority(self.acls.load(context, &who.entry.policies)?);
         self.saw(token.expose_secret(), &who, context);
         Ok(Entered { who, authority })
     }

@@ -243,6 +243,7 @@ impl Vault {
         self.barrier.seal();
         self.tokens.store(None);
         self.decoded.clear();
+        self.acls.clear();
         self.callers.clear();
         self.audit.reconcile(&Devices::default());
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();

@@ -19,8 +19,6 @@ mod lifecycle;
 mod options;
 mod path;
 mod pipeline;
-#[cfg(test)]
-mod tests;
 mod transact;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +32,7 @@ use crate::crypto_pool::CryptoPool;
 use crate::decoded::DecodedCache;
 use crate::error::VaultError;
 use crate::token::Ttls;
+use crate::policy::AclCache;
 use crate::seal::{Progress, SEAL_CONFIG_KEY, SealConfig};
 use crate::token::TokenService;
 use crate::vault::callers::Callers;
@@ -55,6 +54,7 @@ pub struct Vault {
     /// Held while the seal is opened or closed: one after the other.
     sealing: tokio::sync::Mutex<()>,
     decoded: DecodedCache,
+    acls: AclCache,
     callers: Callers,
     pool: CryptoPool,
     audit: Broker,
@@ -115,6 +115,7 @@ impl Vault {
             progress: Mutex::default(),
             sealing: tokio::sync::Mutex::default(),
             decoded: DecodedCache::default(),
+            acls: AclCache::default(),
             callers: Callers::default(),
             pool,
             audit: Broker::default(),
@@ -173,6 +174,10 @@ impl Vault {
 
     pub(crate) const fn audit(&self) -> &Broker {
         &self.audit
+    }
+
+    pub(crate) const fn acls(&self) -> &AclCache {
+        &self.acls
     }
 
     pub(crate) const fn has_static_key(&self) -> bool {
