@@ -265,9 +265,9 @@ impl SegmentRule {
     fn reaches(&self, path: &str) -> bool {
         let folders = path.trim_end_matches('/').split('/');
         let mut parts = self.text.split('/');
-        folders.into_iter().all(|folder| {
-            parts.next().is_some_and(|part| part == "+" || part == folder)
-        })
+        folders
+            .into_iter()
+            .all(|folder| parts.next().is_some_and(|part| part == "+" || part == folder))
     }
 
     fn matches(&self, path: &str) -> bool {
