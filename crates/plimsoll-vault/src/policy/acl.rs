@@ -198,10 +198,10 @@ impl Acl {
 
     fn capabilities_of(&self, path: &str) -> Capabilities {
         let path = path.trim_start_matches('/');
-        let folder = path.strip_suffix('/').and_then(|folder| self.exact.get(folder));
-        let permissions = match self.exact.get(path).or(folder) {
-            Some(permissions) => Some(permissions),
-            None => self.permissions_of_wildcards(path),
+        let permissions = if path.ends_with('/') {
+            self.permissions_of_folder(path)
+        } else {
+            self.permissions(path)
         };
         permissions.map(|permissions| permissions.capabilities).unwrap_or_default()
     }
@@ -210,15 +210,21 @@ impl Acl {
         self.exact.get(path).or_else(|| self.permissions_of_wildcards(path))
     }
 
-    /// A folder is listed with a slash at its end, and may be allowed without.
     fn permissions_to_list(&self, path: &str) -> Option<&Permissions> {
         let path = path.trim_start_matches('/');
         let folder =
             if path.ends_with('/') { Cow::from(path) } else { Cow::from(format!("{path}/")) };
-        let exact = self.exact.get(&*folder);
+        self.permissions_of_folder(&folder)
+    }
+
+    /// A folder has a slash at its end, and a rule for it may have none: of
+    /// either kind of rule, one with the slash comes first.
+    fn permissions_of_folder(&self, folder: &str) -> Option<&Permissions> {
+        let name = folder.strip_suffix('/').unwrap_or(folder);
+        let exact = self.exact.get(folder).or_else(|| self.exact.get(name));
         exact
-            .or_else(|| self.exact.get(folder.trim_end_matches('/')))
-            .or_else(|| self.permissions_of_wildcards(&folder))
+            .or_else(|| self.permissions_of_wildcards(folder))
+            .or_else(|| self.permissions_of_wildcards(name))
     }
 
     fn permissions_of_wildcards(&self, path: &str) -> Option<&Permissions> {

@@ -13,6 +13,9 @@
 //!    longest; then the last in the alphabet;
 //! 3. else nothing is allowed.
 //!
+//! A folder is listed with a slash at the end of its path; what is not found so
+//! is looked for again without it.
+//!
 //! Rules with the same pattern are merged: their capabilities are united, and
 //! `deny` in any of them leaves nothing else.
 //!

@@ -123,13 +123,15 @@ fn deny_wins_on_the_same_pattern_but_not_over_a_more_specific_one() {
 
 #[test]
 fn a_folder_can_be_listed_if_its_rule_has_the_slash_or_not() {
-    for pattern in ["a/b", "a/b/", "a/*", "a/+/", "a/b/*"] {
+    for pattern in ["a/b", "a/b/", "a/*", "a/+", "a/+/", "a/b/*"] {
         let acl = marked(&[(pattern, "list")]);
         assert!(may(&acl, Access::List, "a/b"), "{pattern}");
         assert!(may(&acl, Access::List, "a/b/"), "{pattern}");
     }
     let acl = marked(&[("a/b/", "read")]);
     assert!(!may(&acl, Access::Read, "a/b"), "only lists are so lenient");
+    let acl = marked(&[("a/*", "list"), ("a/+", "deny")]);
+    assert!(may(&acl, Access::List, "a/b"), "a rule for the folder itself comes first");
 }
 
 #[test]
@@ -365,6 +367,27 @@ fn a_changed_policy_counts_at_once() {
     assert_eq!(allows(&server), (false, true));
     server.commit(|cx| delete(cx, "q")).unwrap();
     assert_eq!(allows(&server), (false, false));
+}
+
+#[test]
+fn openbao_decides_the_same() {
+    // Random policies, with what `sys/capabilities` of OpenBao 2.7.2 said.
+    let recorded: Vec<Recorded> =
+        serde_json::from_str(include_str!("../../tests/vectors/acl-openbao-2.7.2.json")).unwrap();
+    assert!(recorded.len() >= 60);
+    for Recorded { policies, capabilities } in &recorded {
+        let texts: Vec<&str> = policies.iter().map(String::as_str).collect();
+        let acl = acl(&texts);
+        for (path, expected) in capabilities {
+            assert_eq!(acl.capabilities(path), *expected, "{path} with {policies:#?}");
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Recorded {
+    policies: Vec<String>,
+    capabilities: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 /// The rules as Vault's documentation states them, without any index.
