@@ -37,7 +37,7 @@ fn read_as(
     let asked = parameter(call, "version")?;
     let metadata = record::load(&mut call.storage, path)?.ok_or_else(VaultError::not_found)?;
     let number = if asked == 0 { metadata.current_version } else { asked };
-    let version = metadata.versions.get(&number).ok_or_else(VaultError::not_found)?;
+    let version = metadata.version(number).ok_or_else(VaultError::not_found)?;
     let described = metadata.describe_version(number, version);
     let answer =
         |shown: Value| Response::data(object([(name, shown), ("metadata", described.into())]));
@@ -77,7 +77,7 @@ pub(super) fn patch(call: &mut Call<'_, '_>, path: &str) -> Result<Answer, Vault
     let config = config::load(&mut call.storage)?;
     check_cas(call, &config, &metadata)?;
     let number = metadata.current_version;
-    let version = metadata.versions.get(&number).ok_or_else(VaultError::not_found)?;
+    let version = metadata.version(number).ok_or_else(VaultError::not_found)?;
     if !is_readable(call, version) {
         let described = metadata.describe_version(number, version);
         return Ok(Response { status: Some(404), ..Response::data(described) }.into());
@@ -106,7 +106,7 @@ fn store(
     for old in dropped {
         call.storage.delete(&version_key(path, old));
     }
-    let version = metadata.versions.get(&number).ok_or_else(VaultError::not_found)?;
+    let version = metadata.version(number).ok_or_else(VaultError::not_found)?;
     Ok(Response::data(metadata.describe_version(number, version)).into())
 }
 

@@ -158,8 +158,8 @@ fn check_cas(
 /// `DELETE metadata/:path`: the key with all its versions.
 pub(super) fn delete(call: &mut Call<'_, '_>, path: &str) -> Result<Answer, VaultError> {
     if let Some(metadata) = record::load(&mut call.storage, path)? {
-        for number in metadata.versions.keys() {
-            call.storage.delete(&version_key(path, *number));
+        for (number, _) in metadata.versions() {
+            call.storage.delete(&version_key(path, number));
         }
         call.storage.delete(&record::key(path));
     }

@@ -20,18 +20,28 @@ pub(super) const VERSIONS_MAX: u64 = 4096;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// One version. Times are nanoseconds since the epoch. The names are short
-/// because they are stored once per version with every write.
+/// One version. Times are nanoseconds since the epoch. It is stored as a tuple:
+/// every write of a key reads and writes those of all its versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64, bool)", into = "(u64, u64, bool)")]
 pub(super) struct Version {
-    #[serde(rename = "c")]
     pub(super) created_ns: u64,
     /// From when on it counts as deleted; it may lie ahead. 0 is never.
-    #[serde(rename = "d", default, skip_serializing_if = "is_default")]
     pub(super) deletion_ns: u64,
     /// Its data are gone for good.
-    #[serde(rename = "x", default, skip_serializing_if = "is_default")]
     pub(super) is_destroyed: bool,
+}
+
+impl From<(u64, u64, bool)> for Version {
+    fn from((created_ns, deletion_ns, is_destroyed): (u64, u64, bool)) -> Self {
+        Self { created_ns, deletion_ns, is_destroyed }
+    }
+}
+
+impl From<Version> for (u64, u64, bool) {
+    fn from(version: Version) -> Self {
+        (version.created_ns, version.deletion_ns, version.is_destroyed)
+    }
 }
 
 impl Version {
@@ -54,7 +64,8 @@ impl Version {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Metadata {
-    pub(super) versions: BTreeMap<u64, Version>,
+    /// The versions that are kept, without gaps, up to the current one.
+    versions: Vec<Version>,
     /// 0 until there is one.
     pub(super) current_version: u64,
     /// 0 until versions have been dropped.
@@ -85,7 +96,7 @@ impl Metadata {
         let deletion_ns = self.deletion_ns(now_ns, config);
         self.current_version += 1;
         let version = Version { created_ns: now_ns, deletion_ns, is_destroyed: false };
-        self.versions.insert(self.current_version, version);
+        self.versions.push(version);
         self.updated_ns = now_ns;
         if self.created_ns == 0 {
             self.created_ns = now_ns;
@@ -99,12 +110,32 @@ impl Metadata {
         if self.current_version - self.oldest_version < kept {
             return Vec::new();
         }
+        let first = self.first_version();
         self.oldest_version = self.current_version - kept + 1;
-        let young = self.versions.split_off(&self.oldest_version);
-        let old = core::mem::replace(&mut self.versions, young);
-        let with_data =
-            |(number, version): (u64, Version)| (!version.is_destroyed).then_some(number);
-        old.into_iter().filter_map(with_data).collect()
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        let dropped = self.versions.drain(..self.versions.len().saturating_sub(kept));
+        let numbered = (first..).zip(dropped);
+        numbered.filter(|(_, version)| !version.is_destroyed).map(|(number, _)| number).collect()
+    }
+
+    fn first_version(&self) -> u64 {
+        self.oldest_version.max(1)
+    }
+
+    /// A version, if it is kept.
+    pub(super) fn version(&self, number: u64) -> Option<&Version> {
+        self.versions.get(usize::try_from(number.checked_sub(self.first_version())?).ok()?)
+    }
+
+    /// As [`Metadata::version`], to be changed.
+    pub(super) fn version_mut(&mut self, number: u64) -> Option<&mut Version> {
+        let index = number.checked_sub(self.first_version())?;
+        self.versions.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// All versions that are kept, with their numbers.
+    pub(super) fn versions(&self) -> impl Iterator<Item = (u64, &Version)> {
+        (self.first_version()..).zip(&self.versions)
     }
 
     /// When a version that is created or undeleted now will count as deleted:
@@ -129,8 +160,7 @@ impl Metadata {
     /// The key, as `metadata` shows it.
     pub(super) fn describe(&self) -> Map<String, Value> {
         let versions: Map<String, Value> = self
-            .versions
-            .iter()
+            .versions()
             .map(|(number, version)| (number.to_string(), object(version.times()).into()))
             .collect();
         object([

@@ -33,7 +33,7 @@ pub(super) fn undelete(call: &mut Call<'_, '_>, path: &str) -> Result<Answer, Va
     change(call, path, |metadata, now_ns| {
         let deletion_ns = metadata.deletion_ns(now_ns, &config);
         for number in numbers {
-            let version = metadata.versions.get_mut(&number);
+            let version = metadata.version_mut(number);
             if let Some(version) = version.filter(|version| !version.is_destroyed) {
                 version.deletion_ns = deletion_ns;
             }
@@ -47,7 +47,7 @@ pub(super) fn destroy(call: &mut Call<'_, '_>, path: &str) -> Result<Answer, Vau
     let mut destroyed = Vec::new();
     let answer = change(call, path, |metadata, _| {
         for number in numbers {
-            let version = metadata.versions.get_mut(&number);
+            let version = metadata.version_mut(number);
             if let Some(version) = version.filter(|version| !version.is_destroyed) {
                 version.is_destroyed = true;
                 destroyed.push(number);
@@ -77,7 +77,7 @@ fn change(
 }
 
 fn mark_deleted(metadata: &mut Metadata, number: u64, now_ns: u64) {
-    let version = metadata.versions.get_mut(&number);
+    let version = metadata.version_mut(number);
     if let Some(version) = version.filter(|v| !v.is_destroyed && !v.is_deleted(now_ns)) {
         version.deletion_ns = now_ns;
     }
