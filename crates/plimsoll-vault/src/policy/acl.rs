@@ -167,9 +167,11 @@ impl Acl {
         if is_allowed { Ok(()) } else { Err(Denied) }
     }
 
-    /// Whether `sudo` is granted on a path.
+    /// Whether `sudo` is granted on a path, or on the folder of that name: what
+    /// else the request needs is for [`Acl::allows`] to say.
     pub fn has_sudo(&self, path: &str) -> bool {
-        self.is_root || self.capabilities_of(path).contains(Capabilities::SUDO)
+        let grants = |path: &str| self.capabilities_of(path).contains(Capabilities::SUDO);
+        self.is_root || grants(path) || (!path.ends_with('/') && grants(&format!("{path}/")))
     }
 
     /// What is granted on a path, sorted: `["root"]` for root, `["deny"]` for

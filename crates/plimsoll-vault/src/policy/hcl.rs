@@ -14,7 +14,7 @@ const DEPTH_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Scalar(Value),
-    List(Vec<Node>),
+    List(Vec<Self>),
     Object(Vec<Item>),
 }
 

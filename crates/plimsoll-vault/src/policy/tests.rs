@@ -102,6 +102,7 @@ fn the_same_pattern_in_two_policies_unites_what_it_allows() {
     ]);
     assert_eq!(acl.capabilities("a/b"), ["list", "read", "sudo"]);
     assert!(acl.has_sudo("a/b") && !acl.has_sudo("b"));
+    assert!(marked(&[("a/b/", "sudo")]).has_sudo("a/b"), "listing a folder");
 }
 
 #[test]

@@ -87,7 +87,8 @@ impl TokenService {
 
 impl Wish {
     fn parse(data: &Map<String, Value>) -> Result<Self, VaultError> {
-        if text(data, "entity_alias")?.is_some() {
+        // The bao command line always sends the field, mostly empty.
+        if text(data, "entity_alias")?.is_some_and(|alias| !alias.is_empty()) {
             return Err(VaultError::invalid(
                 "'entity_alias' is only allowed in combination with token role",
             ));

@@ -129,7 +129,7 @@ fn zero_nonce() -> Nonce {
 /// A new service token's id.
 pub(crate) fn random_service_id() -> Result<SecretString, VaultError> {
     let bytes = random::<SERVICE_RANDOM_BYTES>()?;
-    let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
+    let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
     Ok(format!("{SERVICE_PREFIX}{}", *encoded).into())
 }
 
