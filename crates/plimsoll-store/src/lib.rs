@@ -13,7 +13,7 @@ mod state;
 mod store;
 
 pub use crate::clock::Clock;
-pub use crate::engine::{Debt, LogStore, OpenError, OpenOptions, Pending};
+pub use crate::engine::{LogStore, OpenError, OpenOptions, Pending};
 pub use crate::log::Damage;
 pub use crate::memory::MemoryStore;
 pub use crate::store::{

@@ -2,10 +2,11 @@
 //!
 //! Everything durable goes through [`Disk`] and [`File`]: the log, the state
 //! behind it, and the file that names the format. A test replaces them with
-//! simulated disk, which fails on demand and loses power; `--dev-slow-disk` wraps
+//! [`SimDisk`], which fails on demand and loses power; `--dev-slow-disk` wraps
 //! them into a [`SlowDisk`].
 
 mod real;
+mod sim;
 mod slow;
 
 use core::any::Any;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::disk::real::RealDisk;
+pub use crate::disk::sim::{Fault, SimDisk};
 pub use crate::disk::slow::{Delays, SlowDisk};
 
 /// Held for as long as the directory is in use.
@@ -102,9 +104,10 @@ pub trait File: Debug + Send + Sync {
     /// device charges for them.
     fn begin_group(&self, _items: u32) {}
 
-    /// A hint that these bytes are complete and may go to the device, so that
-    /// the next sync finds less to do.
-    fn start_writeback(&self, _offset: u64, _bytes: u64) {}
+    /// Sends these bytes to the device and waits until it has them. Makes
+    /// nothing durable: it is how a writer of much goes piece by piece, so that
+    /// the syncs of others do not wait behind all of it at once.
+    fn write_back(&self, _offset: u64, _bytes: u64) {}
 }
 
 /// Reads exactly so many bytes.

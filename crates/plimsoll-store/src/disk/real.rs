@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,5 +99,18 @@ impl File for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[expect(unsafe_code, reason = "the standard library has no sync_file_range")]
+    fn write_back(&self, offset: u64, bytes: u64) {
+        let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+            | libc::SYNC_FILE_RANGE_WRITE
+            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        let (Ok(offset), Ok(bytes)) = (offset.try_into(), bytes.try_into()) else { return };
+        // SAFETY: the descriptor is open for as long as `self`, and the call
+        // touches no memory of ours. It is a hint: an error will come back from
+        // the sync, which reports every failed write since the last one.
+        let _ = unsafe { libc::sync_file_range(self.0.as_raw_fd(), offset, bytes, flags) };
     }
 }

@@ -142,7 +142,7 @@ impl File for SlowFile {
         self.delays.occupy(item * items, || self.inner.begin_group(items));
     }
 
-    fn start_writeback(&self, offset: u64, bytes: u64) {
-        self.inner.start_writeback(offset, bytes);
+    fn write_back(&self, offset: u64, bytes: u64) {
+        self.inner.write_back(offset, bytes);
     }
 }

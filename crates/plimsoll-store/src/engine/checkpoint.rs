@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::shared::Shared;
+use crate::engine::shared::{Next, Shared};
 use crate::log::{Position, Segments};
 use crate::state::{BaseError, Database, Table};
 
@@ -17,13 +17,21 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Merges every table it is given, until the committer has ended.
     pub(crate) fn run(self) {
-        while let Some((table, position)) = self.shared.next_checkpoint() {
+        let mut graveyard = Vec::new();
+        loop {
+            // Freed here rather than on a thread that someone waits for.
+            graveyard.retain(|table| Arc::strong_count(table) > 1);
+            let (table, position) = match self.shared.next_checkpoint(!graveyard.is_empty()) {
+                Next::Table(table, position) => (table, position),
+                Next::Look => continue,
+                Next::Closed => return,
+            };
             if let Err(error) = self.merge(&table, position) {
                 self.shared.fail(format!("checkpoint failed: {error}").into());
                 return;
             }
             self.shared.checkpoint_done();
-            self.bury(table);
+            graveyard.push(table);
         }
     }
 
@@ -42,10 +50,5 @@ impl Checkpoint {
         });
         self.segments.release(position.sequence);
         Ok(())
-    }
-
-    /// Frees a table here rather than on a thread that someone waits for.
-    fn bury(&self, table: Arc<Table>) {
-        drop(table);
     }
 }

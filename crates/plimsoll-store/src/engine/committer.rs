@@ -124,8 +124,9 @@ impl Committer {
             let active = self.shared.published.latest().active.bytes();
             let log = self.segments.full_bytes();
             let full = active >= table_bytes_max || log >= log_bytes_max;
+            let freeze = active >= table_bytes_max / 8 * 7 || log >= log_bytes_max / 2;
             let runs = self.shared.checkpoint_runs();
-            if !runs && active > 0 && (full || log >= log_bytes_max / 2) {
+            if !runs && active > 0 && freeze {
                 self.freeze();
                 return Ok(());
             }
@@ -155,6 +156,7 @@ impl Committer {
         let active = Arc::clone(&self.shared.published.latest().active);
         apply(group, &active);
         self.shared.published.update(|next| next.revision = group.header.last_revision());
+        self.shared.report_debt();
     }
 
     fn committed(&self, units: u32, flush: Duration, work: Duration) {

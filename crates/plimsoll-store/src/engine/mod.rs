@@ -5,6 +5,7 @@
 //! The *checkpoint* moves what has been applied into the database file, so that
 //! the log can be used again; it is never on the way of a commit.
 
+mod admission;
 mod batch;
 mod checkpoint;
 mod committer;
@@ -18,10 +19,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use plimsoll::Timestamp;
-use plimsoll::write::WriteGate;
+use plimsoll::debt::DebtSnapshot;
+use plimsoll::write::{Admission, WriteGate};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::engine::admission::StoreAdmission;
 use crate::engine::pending::Reply;
 use crate::engine::shared::Shared;
 use crate::log::Segments;
@@ -30,7 +33,6 @@ use crate::store::{Revision, Store, StoreError, Transact, View};
 pub use crate::engine::open::OpenError;
 pub use crate::engine::options::OpenOptions;
 pub use crate::engine::pending::Pending;
-pub use crate::engine::shared::Debt;
 
 /// The embedded store. Dropping it finishes what was accepted.
 pub struct LogStore {
@@ -79,8 +81,14 @@ impl LogStore {
     }
 
     /// How far the state behind the log lags.
-    pub fn debt(&self) -> Debt {
-        self.shared.debt()
+    pub fn debt(&self) -> DebtSnapshot {
+        self.shared.debt_gate.snapshot()
+    }
+
+    /// What a door asks: the debt gate and the write gate as one. A place from
+    /// here is one of [`LogStore::gate`].
+    pub fn admission(&self) -> Arc<dyn Admission> {
+        Arc::new(StoreAdmission(Arc::clone(&self.shared)))
     }
 
     /// Finishes what was accepted and stops; what is submitted later is answered

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use plimsoll::debt::DebtGate;
 use plimsoll::write::WriteGate;
 
 use crate::disk::{Disk, read_exact_at, write_all_at};
@@ -15,13 +16,15 @@ use crate::engine::committer::{Committer, Limits, apply};
 use crate::engine::options::OpenOptions;
 use crate::engine::shared::Shared;
 use crate::engine::{LogStore, Threads};
-use crate::log::{Damage, Log, RecoverError, Recovered, Segments, recover};
+use crate::log::{Damage, Log, RecoverError, Recovered, Segments, has_log, recover};
 use crate::state::{BaseError, Database, Published, Snapshot, Table};
 
 const FORMAT_FILE: &str = "format";
 const STATE_FILE: &str = "state.redb";
 /// What the format file starts with; the id of the store follows.
 const FORMAT: &str = "plimsoll-store 1 ";
+
+const FORMAT_BYTES_MAX: u64 = 64;
 
 /// Why a directory cannot be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +89,7 @@ impl LogStore {
             io::ErrorKind::WouldBlock => OpenError::InUse { path: disk.path("") },
             _ => OpenError::Io { path: disk.path("lock"), error },
         })?;
-        let store_id = identify(&*disk)?;
-        let database = open_state(&*disk, options.cache_bytes)?;
+        let (database, store_id) = open_state(&*disk, options.cache_bytes)?;
         let state = |error: BaseError| state_error(&*disk, &error);
         let applied = database.applied().map_err(state)?;
         let base = Arc::new(database.base().map_err(state)?);
@@ -101,7 +103,8 @@ impl LogStore {
         let published = Published::new(Snapshot { active, frozen: None, base, revision });
         let gate = WriteGate::new(options.gate, options.mode, options.observer);
         let bounds = (options.txn_bytes_max, options.background_items_max);
-        let shared = Arc::new(Shared::new(gate, options.clock, published, bounds));
+        let debt_gate = debt_gate(options.table_bytes_max)?;
+        let shared = Arc::new(Shared::new(gate, debt_gate, options.clock, published, bounds));
         let log = Log::new(Arc::clone(&segments), store_id, tail, position);
         let committer = Committer::new(Arc::clone(&shared), Arc::clone(&segments), log, limits);
         let checkpoint =
@@ -137,6 +140,17 @@ fn limits(options: &OpenOptions) -> Result<Limits, OpenError> {
     })
 }
 
+/// Writes that pass whatever the debt, in bytes per second.
+const DRAIN_FLOOR: u64 = 1 << 20;
+
+/// The debt at which the state is drained as fast as it is filled is three
+/// quarters of this limit, 15/16 of a table: one is being merged while the other
+/// fills, and neither has to wait for the other.
+fn debt_gate(table_bytes_max: u64) -> Result<DebtGate, OpenError> {
+    DebtGate::new(table_bytes_max / 4 * 5, DRAIN_FLOOR)
+        .map_err(|_| OpenError::Limit("table_bytes_max must be 4 bytes or more"))
+}
+
 fn spawn(
     name: &str,
     run: impl FnOnce() + Send + 'static,
@@ -148,51 +162,62 @@ fn spawn(
         .map_err(|error| OpenError::Io { path: disk.path(""), error })
 }
 
-fn open_state(disk: &dyn Disk, cache_bytes: usize) -> Result<Database, OpenError> {
-    let path = || disk.path(STATE_FILE);
-    let file = disk.create(STATE_FILE).map_err(|error| OpenError::Io { path: path(), error })?;
+/// The state and the id of the store. A directory is a store as soon as its
+/// format file says so, which is written last: what an interrupted creation left
+/// is started over.
+fn open_state(disk: &dyn Disk, cache_bytes: usize) -> Result<(Database, u64), OpenError> {
+    let io = |error| OpenError::Io { path: disk.path(STATE_FILE), error };
+    let known = identify(disk)?;
+    let file = disk.create(STATE_FILE).map_err(io)?;
+    if known.is_none() && !file.is_empty().map_err(io)? {
+        file.set_len(0).map_err(io)?;
+    }
     let database = Database::open(file, cache_bytes).map_err(|error| state_error(disk, &error))?;
-    disk.sync_dir().map_err(|error| OpenError::Io { path: path(), error })?;
-    Ok(database)
+    disk.sync_dir().map_err(io)?;
+    // Seeded by the system's randomness.
+    let store_id = known.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    // Again if it is known: it may have been seen in the page cache only.
+    write_format(disk, store_id)
+        .map_err(|error| OpenError::Io { path: disk.path(FORMAT_FILE), error })?;
+    Ok((database, store_id))
 }
 
 fn state_error(disk: &dyn Disk, error: &BaseError) -> OpenError {
     OpenError::State { path: disk.path(STATE_FILE), reason: error.to_string() }
 }
 
-/// The id of the store in this directory: a secret of the directory, so that no
-/// value that a client stores can pass for a group of the log.
-fn identify(disk: &dyn Disk) -> Result<u64, OpenError> {
-    let io = |error| OpenError::Io { path: disk.path(FORMAT_FILE), error };
-    let fresh = disk.open(STATE_FILE).map_err(io)?.is_none();
-    let Some(file) = disk.open(FORMAT_FILE).map_err(io)? else {
-        if !fresh {
-            let found = format!("{STATE_FILE} without {FORMAT_FILE}");
-            return Err(OpenError::Format { path: disk.path(FORMAT_FILE), found });
-        }
-        return create(disk).map_err(io);
-    };
-    let mut text = vec![0; file.len().map_err(io)?.min(64) as usize];
-    read_exact_at(&*file, 0, &mut text).map_err(io)?;
+/// The id of the store in this directory, if there is one.
+fn identify(disk: &dyn Disk) -> Result<Option<u64>, OpenError> {
+    let path = || disk.path(FORMAT_FILE);
+    let io = |error| OpenError::Io { path: path(), error };
+    let file = disk.open(FORMAT_FILE).map_err(io)?;
+    let mut text = Vec::new();
+    if let Some(file) = file {
+        text.resize(file.len().map_err(io)?.min(FORMAT_BYTES_MAX) as usize, 0);
+        read_exact_at(&*file, 0, &mut text).map_err(io)?;
+    }
     let text = String::from_utf8_lossy(&text);
-    let id = text.strip_prefix(FORMAT).and_then(|id| u64::from_str_radix(id.trim_end(), 16).ok());
+    let text = text.trim_end_matches('\0');
+    let line = text.strip_suffix('\n');
+    let id = line.and_then(|line| u64::from_str_radix(line.strip_prefix(FORMAT)?, 16).ok());
+    // Nothing of the line, or its beginning.
+    let cut_short = line.is_none() && (FORMAT.starts_with(text) || text.starts_with(FORMAT));
     match id {
-        Some(id) => Ok(id),
-        // The power went while the directory was made: nothing was stored yet.
-        None if fresh && text.bytes().all(|byte| byte == 0) => create(disk).map_err(io),
-        None => Err(OpenError::Format {
-            path: disk.path(FORMAT_FILE),
-            found: text.trim_end().to_owned(),
-        }),
+        Some(id) => Ok(Some(id)),
+        // The log is made after the format file: without it nothing was stored.
+        None if cut_short && !has_log(disk).map_err(io)? => Ok(None),
+        None if cut_short => {
+            Err(OpenError::Format { path: path(), found: "a log, but no format file".to_owned() })
+        }
+        None => Err(OpenError::Format { path: path(), found: text.trim_end().to_owned() }),
     }
 }
 
-fn create(disk: &dyn Disk) -> io::Result<u64> {
-    // Seeded by the system's randomness.
-    let id = RandomState::new().build_hasher().finish();
+/// Names the format and the id of the store. The id is a secret of the directory, so that
+/// no value that a client stores can pass for a group of the log.
+fn write_format(disk: &dyn Disk, id: u64) -> io::Result<()> {
     let file = disk.create(FORMAT_FILE)?;
     write_all_at(&*file, 0, format!("{FORMAT}{id:016x}\n").as_bytes())?;
     file.sync_data()?;
-    disk.sync_dir()?;
-    Ok(id)
+    disk.sync_dir()
 }

@@ -1,11 +1,13 @@
 //! What requesters, the committer and the checkpoint share.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use plimsoll::Cost;
+use plimsoll::debt::{Debt, DebtGate};
 use plimsoll::write::{Place, WriteGate};
 
 use crate::clock::Clock;
@@ -14,21 +16,25 @@ use crate::log::{Position, encoded_bytes};
 use crate::state::{Published, Table};
 use crate::store::{Decide, StoreError, Txn, View};
 
-/// How far the state lags behind the log, in bytes of memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Debt {
-    /// In the table that takes the writes.
-    pub active_bytes: u64,
-    /// In the table that is being merged: what is left of it.
-    pub frozen_bytes: u64,
-    /// Merged since the store was opened.
-    pub drained_bytes: u64,
+/// How soon the checkpoint looks whether a table that it has merged is still
+/// being read.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What the checkpoint is to do.
+pub(crate) enum Next {
+    /// Merge this table; the position is that of the last group in it.
+    Table(Arc<Table>, Position),
+    /// Tidy up.
+    Look,
+    /// End.
+    Closed,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) gate: WriteGate<Pending>,
+    pub(crate) debt_gate: DebtGate,
     pub(crate) clock: Clock,
     pub(crate) published: Published,
     pub(crate) txn_bytes_max: u64,
@@ -55,12 +61,14 @@ struct Checkpoint {
 impl Shared {
     pub(crate) fn new(
         gate: WriteGate<Pending>,
+        debt_gate: DebtGate,
         clock: Clock,
         published: Published,
         (txn_bytes_max, background_items_max): (u64, usize),
     ) -> Self {
         Self {
             gate,
+            debt_gate,
             clock,
             published,
             txn_bytes_max,
@@ -211,18 +219,26 @@ impl Shared {
         }
     }
 
-    /// Blocks until there is a table to merge; `None` when there will be none.
-    pub(crate) fn next_checkpoint(&self) -> Option<(Arc<Table>, Position)> {
+    /// Blocks until there is a table to merge; with `look`, for a moment at most.
+    pub(crate) fn next_checkpoint(&self, look: bool) -> Next {
         let mut checkpoint = lock(&self.checkpoint);
         loop {
             if let Some((table, position)) = &checkpoint.job {
-                return Some((Arc::clone(table), *position));
+                return Next::Table(Arc::clone(table), *position);
             }
             if checkpoint.closed {
-                return None;
+                return Next::Closed;
             }
-            checkpoint =
-                self.checkpoint_changed.wait(checkpoint).unwrap_or_else(PoisonError::into_inner);
+            if look {
+                let waited = self.checkpoint_changed.wait_timeout(checkpoint, LOOK_AGAIN);
+                checkpoint = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if checkpoint.job.is_none() && !checkpoint.closed {
+                    return Next::Look;
+                }
+            } else {
+                let waited = self.checkpoint_changed.wait(checkpoint);
+                checkpoint = waited.unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 
@@ -237,17 +253,24 @@ impl Shared {
         self.checkpoint_changed.notify_all();
     }
 
+    /// The checkpoint has so many bytes of its table left and has done `bytes`
+    /// since it last said so.
     pub(crate) fn drained(&self, left: u64, bytes: u64) {
         self.frozen_left.store(left, Ordering::Relaxed);
         self.drained.fetch_add(bytes, Ordering::Relaxed);
+        self.report_debt();
     }
 
-    pub(crate) fn debt(&self) -> Debt {
-        Debt {
-            active_bytes: self.published.latest().active.bytes(),
-            frozen_bytes: self.frozen_left.load(Ordering::Relaxed),
+    /// Tells the debt gate how things stand.
+    pub(crate) fn report_debt(&self) {
+        let frozen = self.frozen_left.load(Ordering::Relaxed);
+        let snapshot = self.published.latest();
+        let debt = Debt {
+            bytes: snapshot.active.bytes() + frozen,
             drained_bytes: self.drained.load(Ordering::Relaxed),
-        }
+            draining: snapshot.frozen.is_some(),
+        };
+        self.debt_gate.report(self.clock.now(), debt);
     }
 }
 

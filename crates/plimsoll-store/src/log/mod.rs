@@ -16,6 +16,7 @@ mod writer;
 pub(crate) use crate::log::group::{Group, GroupBuilder, encoded_bytes};
 pub use crate::log::recovery::Damage;
 pub(crate) use crate::log::recovery::{Position, RecoverError, Recovered, recover};
+pub(crate) use crate::log::segment::has_log;
 pub(crate) use crate::log::segments::Segments;
 pub(crate) use crate::log::writer::{AppendError, Log};
 

@@ -269,10 +269,10 @@ impl<'a> Walk<'a> {
     /// Calls `hit` for every whole group with a sequence after the last.
     fn scan(&self, index: usize, hit: &mut dyn FnMut(u64, u64)) -> Result<(), RecoverError> {
         let found = &self.files[index];
-        let mut chunk = vec![0; SCAN_BYTES];
+        let mut chunk = vec![0; SCAN_BYTES.min(found.bytes as usize)];
         let mut base = 0;
         while base < found.bytes {
-            let bytes = (found.bytes - base).min(SCAN_BYTES as u64) as usize;
+            let bytes = (found.bytes - base).min(chunk.len() as u64) as usize;
             read_exact_at(&*found.file, base, &mut chunk[..bytes])
                 .map_err(|error| RecoverError::Io { path: self.disk.path(&found.name), error })?;
             for block in (0..bytes).step_by(BLOCK_BYTES) {

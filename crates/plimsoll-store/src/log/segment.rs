@@ -78,7 +78,7 @@ impl FreeFile {
         while at < bytes {
             let part = (bytes - at).min(zeros.len() as u64);
             write_all_at(&*file, at, &zeros[..part as usize])?;
-            file.start_writeback(at, part);
+            file.write_back(at, part);
             at += part;
         }
         file.sync_data()?;
@@ -88,6 +88,11 @@ impl FreeFile {
 }
 
 const SUFFIX: &str = ".seg";
+
+/// Whether a directory has segments.
+pub(crate) fn has_log(disk: &dyn Disk) -> io::Result<bool> {
+    Ok(disk.list()?.iter().any(|name| file_number(name).is_some()))
+}
 
 /// The number in a segment file's name.
 pub(crate) fn file_number(name: &str) -> Option<u64> {

@@ -4,6 +4,7 @@ use core::fmt;
 use core::ops::Bound;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use redb::{
@@ -12,7 +13,7 @@ use redb::{
 
 use crate::disk::{File, read_exact_at, write_all_at};
 use crate::log::Position;
-use crate::state::table::{Table, Version};
+use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
 use crate::store::{Entry, Key, StoreError};
 
 /// Key to revision (8 bytes, little-endian) and value.
@@ -22,6 +23,8 @@ const APPLIED: TableDefinition<'_, &str, (u64, u64, u32)> = TableDefinition::new
 const LAST_GROUP: &str = "last_group";
 
 const REVISION_BYTES: usize = 8;
+/// A sync of the log waits behind this many bytes of the checkpoint at most.
+const WRITE_BACK_BYTES: u64 = 1 << 20;
 
 /// Why the database cannot be used, as the engine puts it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -56,10 +59,12 @@ impl Database {
             .set_cache_size(cache_bytes)
             .create_with_backend(Backend { file: Arc::clone(&file) })
             .map_err(failed)?;
-        let txn = redb.begin_write().map_err(failed)?;
-        txn.open_table(ENTRIES).map_err(failed)?;
-        txn.open_table(APPLIED).map_err(failed)?;
-        txn.commit().map_err(failed)?;
+        if redb.begin_read().map_err(failed)?.open_table(APPLIED).is_err() {
+            let txn = redb.begin_write().map_err(failed)?;
+            txn.open_table(ENTRIES).map_err(failed)?;
+            txn.open_table(APPLIED).map_err(failed)?;
+            txn.commit().map_err(failed)?;
+        }
         // What was found may sit in the page cache only; segments are used again
         // because it is durable.
         file.sync_data().map_err(|error| BaseError(error.to_string().into()))?;
@@ -96,13 +101,18 @@ impl Database {
         // The allocator's state is written along, so that a restart after a
         // crash need not read the whole file.
         txn.set_quick_repair(true);
+        let started = Instant::now();
         self.insert_all(&txn, table, progress)?;
+        let inserted = started.elapsed();
         {
             let mut applied = txn.open_table(APPLIED).map_err(failed)?;
             let Position { sequence, revision, crc } = position;
             applied.insert(LAST_GROUP, (sequence, revision, crc)).map_err(failed)?;
         }
-        txn.commit().map_err(failed)
+        txn.commit().map_err(failed)?;
+        let committed = started.elapsed() - inserted;
+        tracing::debug!(bytes = table.bytes(), ?inserted, ?committed, "checkpoint");
+        Ok(())
     }
 
     fn insert_all(
@@ -121,11 +131,11 @@ impl Database {
                     let (revision, rest) = row.as_mut().split_at_mut(REVISION_BYTES);
                     revision.copy_from_slice(&mod_revision.to_le_bytes());
                     rest.copy_from_slice(&value);
-                    done += (key.len() + value.len()) as u64;
+                    done += (key.len() + value.len()) as u64 + ENTRY_OVERHEAD_BYTES;
                 }
                 None => {
                     entries.remove(&*key).map_err(failed)?;
-                    done += key.len() as u64;
+                    done += key.len() as u64 + ENTRY_OVERHEAD_BYTES;
                 }
             }
             if count % 256 == 0 {
@@ -194,12 +204,15 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        // In the order of the file, so that the device gets long runs, and piece
+        // by piece, so that the log gets its turn in between.
+        for offset in (0..self.file.len()?).step_by(WRITE_BACK_BYTES as usize) {
+            self.file.write_back(offset, WRITE_BACK_BYTES);
+        }
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        write_all_at(&*self.file, offset, data)?;
-        self.file.start_writeback(offset, data.len() as u64);
-        Ok(())
+        write_all_at(&*self.file, offset, data)
     }
 }

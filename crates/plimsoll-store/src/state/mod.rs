@@ -13,4 +13,4 @@ mod table;
 pub(crate) use crate::state::base::{BaseError, Database};
 pub(crate) use crate::state::merge::Merge;
 pub(crate) use crate::state::snapshot::{Published, Snapshot};
-pub(crate) use crate::state::table::{Table, Version};
+pub(crate) use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};

@@ -13,7 +13,7 @@ use crate::store::{Entry, Key, Revision};
 
 /// What an entry takes beside its key and value, in bytes: the node of the skip
 /// list with its tower, and the allocator's share.
-const ENTRY_OVERHEAD_BYTES: u64 = 176;
+pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 176;
 
 /// What a key maps to; `None` was deleted.
 pub(crate) type Version = Option<Entry>;
