@@ -8,6 +8,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use bcrypt::BcryptError;
 use plimsoll::{Gate, Reason, Rejection};
 use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
@@ -15,9 +16,8 @@ use tokio::sync::Semaphore;
 use crate::backend::{Preparation, Prepared};
 use crate::error::VaultError;
 
-/// Bytes of a password that bcrypt looks at; longer ones are refused when they
-/// are set.
-const BCRYPT_COST: u32 = bcrypt::DEFAULT_COST;
+/// As Vault's: 2^10 rounds.
+const BCRYPT_COST: u32 = 10;
 
 /// How soon a refused caller may try again: about one round.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -72,9 +72,15 @@ fn prepare(preparation: Preparation) -> Result<Prepared, VaultError> {
             let matches = bcrypt::verify(password.expose_secret(), &hash).unwrap_or(false);
             Ok(Prepared::PasswordVerified { hash, matches })
         }
-        Preparation::HashPassword { password } => bcrypt::hash(password.expose_secret(), BCRYPT_COST)
-            .map(|hash| Prepared::PasswordHashed { hash })
-            .map_err(|error| VaultError::Internal(format!("bcrypt: {error}"))),
+        Preparation::HashPassword { password } => {
+            match bcrypt::non_truncating_hash(password.expose_secret(), BCRYPT_COST) {
+                Ok(hash) => Ok(Prepared::PasswordHashed { hash }),
+                Err(BcryptError::Truncation(_)) => {
+                    Err(VaultError::invalid("bcrypt: password length exceeds 72 bytes"))
+                }
+                Err(error) => Err(VaultError::Internal(format!("bcrypt: {error}"))),
+            }
+        }
     }
 }
 

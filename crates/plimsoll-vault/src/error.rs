@@ -1,6 +1,8 @@
 //! Errors as clients see them, and why an operator should look.
 
-use plimsoll::Rejection;
+use core::time::Duration;
+
+use plimsoll::{Gate, Reason, Rejection};
 use plimsoll_store::StoreError;
 
 /// Why a request was not answered with what it asked for. The message is what
@@ -80,6 +82,12 @@ impl From<StoreError> for VaultError {
         match error {
             StoreError::Rejected(rejection) => Self::Rejected(rejection),
             StoreError::OutcomeUnknown(why) => Self::OutcomeUnknown(why.to_string()),
+            // Nothing was executed, and the keys do not keep changing for ever.
+            StoreError::Conflict => Self::Rejected(Rejection {
+                gate: Gate::Write,
+                reason: Reason::Displaced,
+                retry_after: Duration::from_secs(1),
+            }),
             StoreError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             other => Self::Internal(other.to_string()),
         }

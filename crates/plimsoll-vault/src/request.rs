@@ -27,7 +27,8 @@ pub enum Operation {
 pub struct Request {
     /// What to do.
     pub operation: Operation,
-    /// To what: the path below `/v1/`, without a leading slash, as sent.
+    /// To what: the path below `/v1/`, without a leading slash, its percent
+    /// escapes decoded.
     pub path: String,
     /// The body, or an empty object.
     pub data: Map<String, Value>,

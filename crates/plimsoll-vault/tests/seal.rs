@@ -34,7 +34,8 @@ async fn a_vault_is_initialized_once_and_unsealed_by_its_shares() {
     assert_eq!((first["sealed"].clone(), first["progress"].clone()), (json!(true), json!(1)));
     assert_eq!((first["t"].clone(), first["n"].clone()), (json!(2), json!(3)));
     assert_ne!(first["nonce"], "");
-    let second = open(&vault, "sys/unseal", json!({ "key": made["keys_base64"][0] })).await.unwrap();
+    let second =
+        open(&vault, "sys/unseal", json!({ "key": made["keys_base64"][0] })).await.unwrap();
     assert_eq!((second["sealed"].clone(), second["progress"].clone()), (json!(false), json!(0)));
     assert!(second["cluster_id"].is_string());
 
@@ -51,8 +52,7 @@ async fn wrong_shares_are_refused_in_vaults_words_and_start_afresh() {
     let made = open(&vault, "sys/init", init).await.unwrap();
     let wrong = json!({ "key": "01".repeat(33) });
     open(&vault, "sys/unseal", wrong).await.unwrap();
-    let error =
-        open(&vault, "sys/unseal", json!({ "key": made["keys"][0] })).await.unwrap_err();
+    let error = open(&vault, "sys/unseal", json!({ "key": made["keys"][0] })).await.unwrap_err();
     assert_eq!(error.status(), 400);
     assert_eq!(
         error.to_string(),
@@ -111,9 +111,15 @@ async fn a_sealed_vault_answers_503_and_its_status() {
 #[tokio::test]
 async fn only_sudo_may_seal() {
     let server = server().await;
-    server.write("sys/policies/acl/p", json!({
-        "policy": "path \"sys/seal\" { capabilities = [\"update\"] }"
-    })).await.unwrap();
+    server
+        .write(
+            "sys/policies/acl/p",
+            json!({
+                "policy": "path \"sys/seal\" { capabilities = [\"update\"] }"
+            }),
+        )
+        .await
+        .unwrap();
     let token = server.token(&["p"]).await;
     let result = server.ask(Operation::Write, "sys/seal", json!({}), &token).await;
     assert_eq!(result.unwrap_err().status(), 403);

@@ -34,7 +34,10 @@ impl Broker {
         let mut next = Live::new();
         for (path, entry) in devices.iter() {
             let known = live.get(path).filter(|device| device.entry == *entry);
-            match known.map_or_else(|| Device::start(entry.clone()).map(Arc::new), |device| Ok(Arc::clone(device))) {
+            match known.map_or_else(
+                || Device::start(entry.clone()).map(Arc::new),
+                |device| Ok(Arc::clone(device)),
+            ) {
                 Ok(device) => {
                     next.insert(path.clone(), device);
                 }

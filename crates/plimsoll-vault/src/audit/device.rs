@@ -50,7 +50,9 @@ impl core::fmt::Debug for Device {
 pub(crate) fn check(entry: &DeviceEntry) -> Result<(), VaultError> {
     let target = Target::of(entry)?;
     target.open().map(drop).map_err(|error| {
-        VaultError::invalid(format!("sanity check failed; unable to open {target} for writing: {error}"))
+        VaultError::invalid(format!(
+            "sanity check failed; unable to open {target} for writing: {error}"
+        ))
     })
 }
 

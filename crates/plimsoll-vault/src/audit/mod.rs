@@ -11,8 +11,6 @@ mod broker;
 mod device;
 mod devices;
 mod entry;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use crate::audit::broker::Broker;
 pub(crate) use crate::audit::device::check;

@@ -48,7 +48,9 @@ pub enum InvalidStaticKey {
     #[error("seal \"static\": environment variable {0} is not set")]
     Environment(String),
     /// Neither 32 bytes nor 32 bytes in base64 or hexadecimal.
-    #[error("seal \"static\": current_key must be 32 bytes, as they are in a file, or in base64 or hexadecimal")]
+    #[error(
+        "seal \"static\": current_key must be 32 bytes, as they are in a file, or in base64 or hexadecimal"
+    )]
     Key,
 }
 

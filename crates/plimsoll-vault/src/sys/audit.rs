@@ -21,9 +21,7 @@ pub(super) fn handle(
     let devices = Devices::read(context)?;
     let path = format!("{rest}/");
     match call.request.operation {
-        Operation::Read if rest.is_empty() => {
-            Ok(merged(call.request, devices.describe()).into())
-        }
+        Operation::Read if rest.is_empty() => Ok(merged(call.request, devices.describe()).into()),
         Operation::Write if !rest.is_empty() => {
             let mut devices = Devices::clone(&devices);
             devices.enable(&path, device(call.request)?)?;
@@ -70,6 +68,7 @@ pub(super) fn hash(call: &SysCall<'_>, rest: &str) -> Result<Response, VaultErro
     }
     let path = format!("{rest}/");
     let hash = call.vault.audit().hash(&path, &input);
-    let hash = hash.ok_or_else(|| VaultError::invalid(format!("unknown audit backend {path:?}")))?;
+    let hash =
+        hash.ok_or_else(|| VaultError::invalid(format!("unknown audit backend {path:?}")))?;
     Ok(merged(call.request, object([("hash", json!(hash))])))
 }

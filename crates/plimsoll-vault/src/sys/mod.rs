@@ -69,9 +69,9 @@ pub(crate) fn unsupported_path() -> VaultError {
 pub(crate) fn is_open(request: &Request) -> bool {
     let path = request.path.trim_end_matches('/');
     request.operation == Operation::Read
-        && path.strip_prefix("sys/internal/ui/mounts").is_some_and(|below| {
-            below.is_empty() || below.starts_with('/')
-        })
+        && path
+            .strip_prefix("sys/internal/ui/mounts")
+            .is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
 /// Answers such a request of someone without a good token.
@@ -107,7 +107,12 @@ pub(crate) fn only_reads(path: &str) -> bool {
     let (first, _) = below.split_once('/').unwrap_or((below, ""));
     matches!(
         first,
-        "unseal" | "seal" | "seal-status" | "audit-hash" | "capabilities" | "capabilities-self"
+        "unseal"
+            | "seal"
+            | "seal-status"
+            | "audit-hash"
+            | "capabilities"
+            | "capabilities-self"
             | "capabilities-accessor"
     ) || matches!(below, "leases/lookup" | "leases/tidy")
         || below.starts_with("leases/lookup/")
@@ -126,7 +131,8 @@ pub(crate) fn handle(
     if lease::handles(path) {
         let lease_call = LeaseCall { request: call.request, path, sudo: call.sudo };
         let response = lease::handle(context, &lease_call)?;
-        return Ok(SysAnswer { response, effect: Some(Effect::WorkAdded) });
+        let effect = path.contains("revoke").then_some(Effect::WorkAdded);
+        return Ok(SysAnswer { response, effect });
     }
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     match first {

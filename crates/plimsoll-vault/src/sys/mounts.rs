@@ -129,7 +129,9 @@ fn requested(
     match request.data.get("config") {
         None | Some(Value::Null) => {}
         Some(Value::Object(config)) => configure(&mut entry, config, system)?,
-        Some(_) => return Err(VaultError::invalid("unable to convert given mount config information")),
+        Some(_) => {
+            return Err(VaultError::invalid("unable to convert given mount config information"));
+        }
     }
     Ok(entry)
 }
@@ -250,7 +252,9 @@ fn disable(
     let Some(entry) = table.remove(kind, path)? else { return Ok(Response::default().into()) };
     context.put(kind.table_key(), &table)?;
     Unmount::intend(context, &entry)?;
-    // Tokens that it granted go with it, a chunk now and the rest later.
-    lease::revoke_prefix(context, &entry.route(), lease::LEASES_PER_STEP_MAX)?;
+    if kind == MountKind::Auth {
+        // Tokens that it granted go with it, a chunk now and the rest later.
+        lease::revoke_prefix(context, &entry.route(), lease::LEASES_PER_STEP_MAX)?;
+    }
     Ok(SysAnswer::then(Effect::WorkAdded))
 }

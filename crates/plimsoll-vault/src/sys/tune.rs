@@ -62,9 +62,7 @@ fn write(
         let current = entry.options.clone().unwrap_or_default();
         let asked = options.contains_key("version");
         if entry.engine == "kv" && asked && version(&options) != version(&current) {
-            return Err(VaultError::invalid(
-                "changing the version of a kv mount is not supported",
-            ));
+            return Err(VaultError::invalid("changing the version of a kv mount is not supported"));
         }
         tuned.options.get_or_insert_default().extend(options);
     }

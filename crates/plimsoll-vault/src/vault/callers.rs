@@ -51,13 +51,7 @@ impl Callers {
     }
 
     /// `identity` is what all tokens of one caller have in common.
-    pub(crate) fn saw(
-        &self,
-        token: &str,
-        identity: impl Hash,
-        policies_root: bool,
-        now: UnixTime,
-    ) {
+    pub(crate) fn saw(&self, token: &str, identity: impl Hash, policies_root: bool, now: UnixTime) {
         let key = self.key(token);
         let caller = KnownCaller { flow: self.keys[0].hash_one(identity), policies_root };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

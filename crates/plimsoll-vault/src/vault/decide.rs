@@ -223,10 +223,8 @@ impl Vault {
             let call = SysCall { vault: self, request, path: rest, routes, who, authority, sudo };
             return sys::handle(context, &call);
         };
-        let caller = Caller {
-            token_hash: who.hash.clone(),
-            display_name: who.entry.display_name.clone(),
-        };
+        let caller =
+            Caller { token_hash: who.hash.clone(), display_name: who.entry.display_name.clone() };
         let nothing = Prepared::Nothing;
         authority.check(request, || {
             engine.exists(&mut self.call(context, request, entry, rest, Some(&caller), &nothing))
@@ -237,7 +235,7 @@ impl Vault {
         if let Some(grant) = grant {
             self.issue(context, request, entry, grant, &mut response)?;
         }
-        response.mount_type.get_or_insert(engine.kind());
+        response.mount_type.get_or_insert_with(|| engine.kind());
         Ok(response.into())
     }
 
@@ -283,7 +281,7 @@ impl Vault {
             context.roll_back(savepoint);
         }
         result.map(|mut response| {
-            response.mount_type.get_or_insert(engine.kind());
+            response.mount_type.get_or_insert_with(|| engine.kind());
             response
         })
     }
@@ -304,8 +302,7 @@ impl Vault {
         }
         let ttls = entry.ttls(self.ttls());
         let service = self.token_service()?;
-        let issued =
-            service.issue_login(context, grant, &request.path, &entry.route(), ttls)?;
+        let issued = service.issue_login(context, grant, &request.path, &entry.route(), ttls)?;
         response.auth = Some(issued.auth);
         response.warnings.extend(issued.warnings);
         Ok(())

@@ -256,7 +256,8 @@ impl Vault {
         let keyring = self
             .transact(place, |context| {
                 let now_seconds = context.now().seconds();
-                let root_key: StoredKey = context.get(ROOT_KEY_COPY_KEY)?.ok_or(VaultError::Sealed)?;
+                let root_key: StoredKey =
+                    context.get(ROOT_KEY_COPY_KEY)?.ok_or(VaultError::Sealed)?;
                 let root_key = secret_key(&root_key.key)?;
                 let sealed = context.get_raw(KEYRING_KEY)?.ok_or(VaultError::Sealed)?;
                 let keyring = unwrap_keyring(&root_key, &sealed)?.with_new_epoch(now_seconds)?;

@@ -31,10 +31,10 @@ use crate::barrier::{Barrier, KeyStatus};
 use crate::crypto_pool::CryptoPool;
 use crate::decoded::DecodedCache;
 use crate::error::VaultError;
-use crate::token::Ttls;
 use crate::policy::AclCache;
 use crate::seal::{Progress, SEAL_CONFIG_KEY, SealConfig};
 use crate::token::TokenService;
+use crate::token::Ttls;
 use crate::vault::callers::Callers;
 
 pub(crate) use crate::vault::authority::Authority;

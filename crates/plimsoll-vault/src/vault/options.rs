@@ -9,9 +9,9 @@ use plimsoll::write::Place;
 use plimsoll::{Cost, Rejection};
 
 use crate::context::UnixTime;
-use crate::token::Ttls;
 use crate::request::Request;
 use crate::seal::StaticKey;
+use crate::token::Ttls;
 
 /// The time to live of a token or lease for which nobody set one, and the
 /// longest: 32 days, as in Vault.
@@ -80,6 +80,7 @@ impl VaultOptions {
 }
 
 /// A clock before 1970 stands at 1970.
+#[expect(clippy::disallowed_methods, reason = "the room that reads the wall clock")]
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

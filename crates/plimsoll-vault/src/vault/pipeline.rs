@@ -35,7 +35,7 @@ impl Vault {
         mut request: Request,
         place: Option<Place>,
     ) -> Result<Response, VaultError> {
-        request.path = path::decode(&request.path)?;
+        path::check(&request.path)?;
         if request.operation == Operation::List && !request.path.ends_with('/') {
             request.path.push('/');
         }
@@ -57,11 +57,15 @@ impl Vault {
     /// Whether a request writes in the usual case, so that it needs a place in
     /// the write queue before it is handled. Told by its mount and path alone.
     pub fn is_write(&self, operation: Operation, path: &str) -> bool {
-        let Ok(path) = path::decode(path) else { return false };
+        if path::check(path).is_err() {
+            return false;
+        }
         match operation {
             Operation::List => false,
-            Operation::Read => !self.is_sealed() && self.glance(|context| reads_write(context, &path)),
-            Operation::Write | Operation::Delete | Operation::Patch => !sys::only_reads(&path),
+            Operation::Read => {
+                !self.is_sealed() && self.glance(|context| reads_write(context, path))
+            }
+            Operation::Write | Operation::Delete | Operation::Patch => !sys::only_reads(path),
         }
     }
 
@@ -86,8 +90,7 @@ impl Vault {
     fn glance<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let view = self.store.view();
         let now = (self.options.clock)();
-        let mut context =
-            Context::new(&*view, &*self.barrier, now).with_decoded(&self.decoded);
+        let mut context = Context::new(&*view, &*self.barrier, now).with_decoded(&self.decoded);
         look(&mut context)
     }
 
@@ -129,7 +132,9 @@ impl Vault {
         } else if place.is_none() {
             match self.ask_late(&asked.request, decision.bytes()) {
                 Ok(admitted) => place = admitted,
-                Err(error) => return self.answer(asked, Decided { result: Err(error), ..seen }).await,
+                Err(error) => {
+                    return self.answer(asked, Decided { result: Err(error), ..seen }).await;
+                }
             }
         }
         let mut decided = match decision.commit(self, place).await {

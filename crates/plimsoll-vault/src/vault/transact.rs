@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use plimsoll::write::Place;
-use plimsoll_store::{Transact, Txn, View};
+use plimsoll_store::{StoreError, Transact, Txn, View};
 
 use crate::context::{Cipher, Context};
 use crate::error::VaultError;
@@ -17,10 +17,13 @@ use crate::vault::Vault;
 /// Bytes of one entry at most, as stored.
 pub(crate) const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
+/// What the committer calls.
+type Decider = Box<dyn FnMut(&dyn View) -> Txn + Send>;
+
 /// A decision that was made once.
 pub(crate) struct Decision<T> {
     txn: Txn,
-    decide: Box<dyn FnMut(&dyn View) -> Txn + Send>,
+    decide: Decider,
     outcome: Arc<Mutex<Option<T>>>,
 }
 
@@ -37,8 +40,7 @@ impl<T: Send + 'static> Decision<T> {
         let view = vault.store.view();
         let mut decide = move |view: &dyn View| {
             let now = (vault.options.clock)();
-            let mut context =
-                Context::new(view, &*cipher, now).with_decoded(&vault.decoded);
+            let mut context = Context::new(view, &*cipher, now).with_decoded(&vault.decoded);
             let answer = decide(&mut context);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             context.into_txn()
@@ -68,11 +70,7 @@ impl<T: Send + 'static> Decision<T> {
     }
 
     /// Makes it true, and tells what was decided in the end.
-    pub(crate) async fn commit(
-        self,
-        vault: &Vault,
-        place: Option<Place>,
-    ) -> Result<T, VaultError> {
+    pub(crate) async fn commit(self, vault: &Vault, place: Option<Place>) -> Result<T, VaultError> {
         if !self.writes() {
             return self.outcome();
         }
@@ -82,7 +80,14 @@ impl<T: Send + 'static> Decision<T> {
         let receipt = vault.store.submit(Transact { txn, decide, place });
         match receipt.await {
             Ok(Ok(_revision)) => take(&outcome),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => {
+                if matches!(error, StoreError::Stopped(_) | StoreError::OutcomeUnknown(_)) {
+                    // The disk can no longer be trusted: no more answers from it.
+                    tracing::error!(%error, "the storage takes no more writes");
+                    vault.seal_now();
+                }
+                Err(error.into())
+            }
             Err(_) => Err(VaultError::OutcomeUnknown("the storage went away".to_owned())),
         }
     }

@@ -15,18 +15,18 @@ use serde_json::{Map, Value};
 
 /// A clock that stands until it is moved.
 #[derive(Clone, Debug)]
-pub struct FakeClock(Arc<AtomicU64>);
+pub(crate) struct FakeClock(Arc<AtomicU64>);
 
 impl FakeClock {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicU64::new(1_700_000_000)))
     }
 
-    pub fn advance(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    pub fn options(&self) -> VaultOptions {
+    pub(crate) fn options(&self) -> VaultOptions {
         let seconds = Arc::clone(&self.0);
         let mut options = VaultOptions::default();
         options.clock =
@@ -37,14 +37,14 @@ impl FakeClock {
 }
 
 /// An initialised and unsealed vault.
-pub struct Server {
-    pub vault: Arc<Vault>,
-    pub store: Arc<dyn Store>,
-    pub clock: FakeClock,
-    pub unseal_key: String,
+pub(crate) struct Server {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: FakeClock,
+    pub(crate) unseal_key: String,
 }
 
-pub async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     let clock = FakeClock::new();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let vault = Vault::open(Arc::clone(&store), clock.options()).unwrap();
@@ -53,7 +53,7 @@ pub async fn server() -> Server {
     Server { vault, store, clock, unseal_key: keys.unseal_key }
 }
 
-pub fn request(operation: Operation, path: &str, body: Value, token: &str) -> Request {
+pub(crate) fn request(operation: Operation, path: &str, body: Value, token: &str) -> Request {
     Request {
         operation,
         path: path.to_owned(),
@@ -69,7 +69,7 @@ pub fn request(operation: Operation, path: &str, body: Value, token: &str) -> Re
 }
 
 impl Server {
-    pub async fn ask(
+    pub(crate) async fn ask(
         &self,
         operation: Operation,
         path: &str,
@@ -79,24 +79,24 @@ impl Server {
         self.vault.handle(request(operation, path, body, token), None).await
     }
 
-    pub async fn write(&self, path: &str, body: Value) -> Result<Response, VaultError> {
+    pub(crate) async fn write(&self, path: &str, body: Value) -> Result<Response, VaultError> {
         self.ask(Operation::Write, path, body, "root").await
     }
 
-    pub async fn read(&self, path: &str) -> Result<Response, VaultError> {
+    pub(crate) async fn read(&self, path: &str) -> Result<Response, VaultError> {
         self.ask(Operation::Read, path, Value::Null, "root").await
     }
 
-    pub async fn list(&self, path: &str) -> Result<Response, VaultError> {
+    pub(crate) async fn list(&self, path: &str) -> Result<Response, VaultError> {
         self.ask(Operation::List, path, Value::Null, "root").await
     }
 
-    pub async fn delete(&self, path: &str) -> Result<Response, VaultError> {
+    pub(crate) async fn delete(&self, path: &str) -> Result<Response, VaultError> {
         self.ask(Operation::Delete, path, Value::Null, "root").await
     }
 
     /// A token with these policies, in force for an hour.
-    pub async fn token(&self, policies: &[&str]) -> String {
+    pub(crate) async fn token(&self, policies: &[&str]) -> String {
         let body = serde_json::json!({ "policies": policies, "ttl": "1h" });
         let response = self.write("auth/token/create", body).await.unwrap();
         response.auth.unwrap().client_token
@@ -104,11 +104,11 @@ impl Server {
 }
 
 /// The status and the message of a refusal.
-pub fn refusal(result: Result<Response, VaultError>) -> (u16, String) {
+pub(crate) fn refusal(result: Result<Response, VaultError>) -> (u16, String) {
     let error = result.unwrap_err();
     (error.status(), error.to_string())
 }
 
-pub fn data(response: &Response) -> Value {
+pub(crate) fn data(response: &Response) -> Value {
     response.data.clone().map_or(Value::Null, Value::from)
 }
