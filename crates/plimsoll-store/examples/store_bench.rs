@@ -8,7 +8,7 @@
 //!
 //! Prints transactions per second for every second, then the rate of the last
 //! third, the longest gap between two commits, and the largest resident memory.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -185,7 +185,6 @@ fn power_cuts(half: u64) {
     at_every_operation(Fault::PowerCut, (half, 2), |disk, txns, answers, what| {
         recoveries += check_power_cut(disk, txns, answers, what);
     });
-    println!("{recoveries} recoveries");
     assert!(recoveries > 1000, "only {recoveries} recoveries");
 }
 
@@ -328,7 +327,7 @@ fn a_value_that_looks_like_a_group_is_not_taken_for_one() {
     drop(store);
     // A group with a high sequence, as a client might forge it who does not know
     // the id of the store, where a torn group leaves it at a block's start.
-    let mut forged = vec![0_u8; 64];
+    let mut forged = [0_u8; 64];
     forged[..4].copy_from_slice(b"PlG1");
     forged[8..16].copy_from_slice(&7_u64.to_le_bytes());
     forged[24..32].copy_from_slice(&u64::MAX.to_le_bytes());

@@ -10,8 +10,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
+use plimsoll::Timestamp;
+
+use crate::clock::Clock;
 use crate::disk::{DirLock, Disk, File};
 
 /// What is spun rather than slept.
@@ -51,10 +53,10 @@ impl Delays {
             return operation();
         }
         let _device = self.device.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = Instant::now() + delay;
+        let clock = Clock::start();
         // The only sleep of the crate outside tests: this disk is slow on purpose.
         thread::sleep(delay.saturating_sub(SPIN));
-        while Instant::now() < end {
+        while clock.now().since(Timestamp::ZERO) < delay {
             core::hint::spin_loop();
         }
         operation()

@@ -3,7 +3,6 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use plimsoll::write::{Batch as Taken, CommitSample};
 
@@ -67,24 +66,25 @@ impl Committer {
 
     /// One group, from the queue to the answers.
     fn commit(&mut self) {
-        let started = Instant::now();
+        let clock = self.shared.clock;
+        let started = clock.now();
         let units = self.take();
         let snapshot = self.shared.published.latest();
         self.fill(&snapshot);
         if self.batch.builder.txns() == 0 {
             return self.committed(0, Duration::ZERO, Duration::ZERO);
         }
-        let work = started.elapsed();
+        let work = clock.now() - started;
         if let Err(reason) = self.make_room() {
             let unwritten = self.batch.accepted.drain(..);
             return answer(unwritten, |_| Err(StoreError::Stopped(Arc::clone(&reason))));
         }
-        let writing = Instant::now();
+        let writing = clock.now();
         match self.log.append(&mut self.batch.builder, snapshot.revision + 1) {
             Ok(appended) => {
                 self.apply(&appended.group);
                 let flush = appended.flush;
-                self.committed(units, flush, work + writing.elapsed().saturating_sub(flush));
+                self.committed(units, flush, work + (clock.now() - writing).saturating_sub(flush));
                 answer(self.batch.accepted.drain(..), Ok);
             }
             Err(error) => self.refuse_group(error),

@@ -16,7 +16,7 @@ use crate::engine::committer::{Committer, Limits, apply};
 use crate::engine::options::OpenOptions;
 use crate::engine::shared::Shared;
 use crate::engine::{LogStore, Threads};
-use crate::log::{Damage, Log, RecoverError, Recovered, Segments, has_log, recover};
+use crate::log::{BLOCK_BYTES, Damage, Log, RecoverError, Recovered, Segments, has_log, recover};
 use crate::state::{BaseError, Database, Published, Snapshot, Table};
 
 const FORMAT_FILE: &str = "format";
@@ -105,7 +105,7 @@ impl LogStore {
         let bounds = (options.txn_bytes_max, options.background_items_max);
         let debt_gate = debt_gate(options.table_bytes_max)?;
         let shared = Arc::new(Shared::new(gate, debt_gate, options.clock, published, bounds));
-        let log = Log::new(Arc::clone(&segments), store_id, tail, position);
+        let log = Log::new(Arc::clone(&segments), options.clock, store_id, tail, position);
         let committer = Committer::new(Arc::clone(&shared), Arc::clone(&segments), log, limits);
         let checkpoint =
             Checkpoint { shared: Arc::clone(&shared), segments: Arc::clone(&segments), database };
@@ -122,7 +122,7 @@ impl LogStore {
 
 fn limits(options: &OpenOptions) -> Result<Limits, OpenError> {
     let segment = options.log_segment_bytes;
-    if segment < 16 << 10 || segment % 4096 != 0 {
+    if segment < 16 << 10 || !segment.is_multiple_of(BLOCK_BYTES as u64) {
         return Err(OpenError::Limit("log_segment_bytes must be 16 KiB or more, in whole 4 KiB"));
     }
     // A group and the segment's header fit into a segment.

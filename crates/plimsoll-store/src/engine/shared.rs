@@ -158,10 +158,10 @@ impl Shared {
     }
 
     pub(crate) fn wake(&self) {
-        if self.idle.swap(false, Ordering::SeqCst) {
-            if let Some(thread) = self.committer.get() {
-                thread.unpark();
-            }
+        if self.idle.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.committer.get()
+        {
+            thread.unpark();
         }
     }
 

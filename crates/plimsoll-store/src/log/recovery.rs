@@ -179,10 +179,9 @@ impl<'a> Walk<'a> {
     /// The newest segment whose first group is not after the first one needed.
     fn start(&self) -> Result<Option<usize>, RecoverError> {
         for index in (0..self.files.len()).rev() {
-            if let Some((group, _)) = self.group((index, Segment::START))? {
-                if group.header.sequence <= self.applied.sequence + 1 {
-                    return Ok(Some(index));
-                }
+            let first = self.group((index, Segment::START))?;
+            if first.is_some_and(|(group, _)| group.header.sequence <= self.applied.sequence + 1) {
+                return Ok(Some(index));
             }
         }
         Ok(None)

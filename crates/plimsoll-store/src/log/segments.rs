@@ -86,10 +86,10 @@ impl Segments {
     pub(crate) fn release(&self, sequence: u64) {
         let mut state = self.lock();
         while state.full.front().is_some_and(|&(_, last)| last <= sequence) {
-            if let Some((Segment { name, file, bytes, .. }, _)) = state.full.pop_front() {
-                if bytes == self.segment_bytes {
-                    state.free.push(FreeFile { name, file, bytes });
-                }
+            if let Some((Segment { name, file, bytes, .. }, _)) = state.full.pop_front()
+                && bytes == self.segment_bytes
+            {
+                state.free.push(FreeFile { name, file, bytes });
             }
         }
         drop(state);

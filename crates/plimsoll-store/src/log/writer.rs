@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
+use crate::clock::Clock;
 use crate::disk::write_all_at;
 use crate::log::BLOCK_BYTES;
 use crate::log::group::{Group, GroupBuilder, GroupHeader, stored_bytes};
@@ -26,6 +26,7 @@ pub(crate) enum AppendError {
 #[derive(Debug)]
 pub(crate) struct Log {
     segments: Arc<Segments>,
+    clock: Clock,
     store_id: u64,
     current: Option<Segment>,
     offset: u64,
@@ -43,12 +44,13 @@ pub(crate) struct Appended {
 impl Log {
     pub(crate) fn new(
         segments: Arc<Segments>,
+        clock: Clock,
         store_id: u64,
         tail: Option<(Segment, u64)>,
         position: Position,
     ) -> Self {
         let (current, offset) = tail.map_or((None, 0), |(segment, at)| (Some(segment), at));
-        Self { segments, store_id, current, offset, position }
+        Self { segments, clock, store_id, current, offset, position }
     }
 
     /// The last group that is in the log.
@@ -79,14 +81,14 @@ impl Log {
         if let Err(error) = write_all_at(&*segment.file, self.offset, bytes) {
             return Err(self.take_back(&segment, &error));
         }
-        let started = Instant::now();
+        let started = self.clock.now();
         if let Err(error) = segment.file.sync_data() {
             // The kernel may have dropped the pages and forgotten the error: no
             // later sync can be believed.
             let reason = format!("sync of log segment {} failed: {error}", segment.name);
             return Err(AppendError::Unknown(reason.into()));
         }
-        let flush = started.elapsed();
+        let flush = self.clock.now() - started;
         self.offset += header.stored_bytes();
         self.position = Position {
             sequence: header.sequence,
@@ -111,10 +113,10 @@ impl Log {
     }
 
     fn room_for(&mut self, bytes: u64) -> Result<Segment, AppendError> {
-        if let Some(segment) = &self.current {
-            if self.offset + bytes <= segment.bytes {
-                return Ok(segment.clone());
-            }
+        if let Some(segment) = &self.current
+            && self.offset + bytes <= segment.bytes
+        {
+            return Ok(segment.clone());
         }
         let next = self.segments.next().map_err(AppendError::NotWritten)?;
         if let Some(full) = self.current.replace(next.clone()) {

@@ -4,8 +4,8 @@ use core::fmt;
 use core::ops::Bound;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use redb::{
     Durability, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
@@ -85,7 +85,8 @@ impl Database {
     /// What readers see of it now.
     pub(crate) fn base(&self) -> Result<Base, BaseError> {
         let txn = self.redb.begin_read().map_err(failed)?;
-        Ok(Base { entries: txn.open_table(ENTRIES).map_err(failed)? })
+        let entries = txn.open_table(ENTRIES).map_err(failed)?;
+        Ok(Base { entries: ArcSwapOption::from_pointee(entries) })
     }
 
     /// Merges a table into it, durably. `position` is the last group in it;
@@ -101,18 +102,13 @@ impl Database {
         // The allocator's state is written along, so that a restart after a
         // crash need not read the whole file.
         txn.set_quick_repair(true);
-        let started = Instant::now();
         self.insert_all(&txn, table, progress)?;
-        let inserted = started.elapsed();
         {
             let mut applied = txn.open_table(APPLIED).map_err(failed)?;
             let Position { sequence, revision, crc } = position;
             applied.insert(LAST_GROUP, (sequence, revision, crc)).map_err(failed)?;
         }
-        txn.commit().map_err(failed)?;
-        let committed = started.elapsed() - inserted;
-        tracing::debug!(bytes = table.bytes(), ?inserted, ?committed, "checkpoint");
-        Ok(())
+        txn.commit().map_err(failed)
     }
 
     fn insert_all(
@@ -146,9 +142,12 @@ impl Database {
     }
 }
 
-/// A view of the database at one checkpoint.
+type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// A view of the database at one checkpoint. While it is open, none of its pages
+/// can be used again; so it can be closed under those who still hold it.
 pub(crate) struct Base {
-    entries: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    entries: ArcSwapOption<Entries>,
 }
 
 impl fmt::Debug for Base {
@@ -158,8 +157,14 @@ impl fmt::Debug for Base {
 }
 
 impl Base {
+    /// Lets go of its pages: whoever reads from it later gets an error.
+    pub(crate) fn close(&self) {
+        self.entries.store(None);
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Version, StoreError> {
-        let row = self.entries.get(key).map_err(failed)?;
+        let entries = self.entries.load();
+        let row = entries.as_deref().ok_or_else(expired)?.get(key).map_err(failed)?;
         row.map(|row| decode(row.value())).transpose()
     }
 
@@ -168,12 +173,18 @@ impl Base {
         &self,
         start: Bound<&[u8]>,
     ) -> Result<impl Iterator<Item = Result<(Key, Version), StoreError>> + use<>, StoreError> {
-        let rows = self.entries.range::<&[u8]>((start, Bound::Unbounded)).map_err(failed)?;
+        let entries = self.entries.load();
+        let entries = entries.as_deref().ok_or_else(expired)?;
+        let rows = entries.range::<&[u8]>((start, Bound::Unbounded)).map_err(failed)?;
         Ok(rows.map(|row| {
             let (key, row) = row.map_err(failed)?;
             Ok((Key::copy_from_slice(key.value()), Some(decode(row.value())?)))
         }))
     }
+}
+
+fn expired() -> StoreError {
+    StoreError::Read("the view is too old".into())
 }
 
 fn decode(row: &[u8]) -> Result<Entry, StoreError> {

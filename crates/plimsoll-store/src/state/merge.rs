@@ -43,13 +43,11 @@ impl<'a> Merge<'a> {
         let mut least: Option<(usize, Key)> = None;
         for (index, source) in self.sources.iter_mut().enumerate() {
             match source.peek() {
-                None => {}
                 Some(Err(error)) => return Err(error.clone()),
-                Some(Ok((key, _))) => {
-                    if least.as_ref().is_none_or(|(_, least)| key < least) {
-                        least = Some((index, key.clone()));
-                    }
+                Some(Ok((key, _))) if least.as_ref().is_none_or(|(_, least)| key < least) => {
+                    least = Some((index, key.clone()));
                 }
+                _ => {}
             }
         }
         let Some((winner, key)) = least else { return Ok(None) };

@@ -10,7 +10,7 @@ mod merge;
 mod snapshot;
 mod table;
 
-pub(crate) use crate::state::base::{BaseError, Database};
+pub(crate) use crate::state::base::{Base, BaseError, Database};
 pub(crate) use crate::state::merge::Merge;
 pub(crate) use crate::state::snapshot::{Published, Snapshot};
 pub(crate) use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
