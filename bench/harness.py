@@ -88,11 +88,11 @@ def dev_server(*options, prefix=()):
     """A dev server on a free port; yields the port."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
-        log = open(os.path.join(directory, "log"), "wb")
-        process = subprocess.Popen(
-            [*prefix, str(BINARY), "server", "--dev", "--listen", f"127.0.0.1:{port}",
-             "--dev-root-token", TOKEN, "--data-dir", os.path.join(directory, "data"), *options],
-            stdout=log, stderr=log)
+        with open(os.path.join(directory, "log"), "wb") as log:
+            process = subprocess.Popen(
+                [*prefix, str(BINARY), "server", "--dev", "--listen", f"127.0.0.1:{port}",
+                 "--dev-root-token", TOKEN, "--data-dir", os.path.join(directory, "data"), *options],
+                stdout=log, stderr=log)
         try:
             wait_until_up(port, process)
             yield port
@@ -114,8 +114,8 @@ def bao_server():
                 f'  cluster_address = "127.0.0.1:{cluster}"\n  tls_disable = true\n}}\n'
                 f'api_addr = "http://127.0.0.1:{port}"\ncluster_addr = "http://127.0.0.1:{cluster}"\n'
                 "disable_mlock = true\n")
-        log = open(os.path.join(directory, "log"), "wb")
-        process = subprocess.Popen(["bao", "server", f"-config={config}"], stdout=log, stderr=log)
+        with open(os.path.join(directory, "log"), "wb") as log:
+            process = subprocess.Popen(["bao", "server", f"-config={config}"], stdout=log, stderr=log)
         try:
             wait_until_up(port, process)
             api = Api(port, token=None, timeout=30)

@@ -16,16 +16,16 @@ class Bao:
         self.environment = dict(os.environ, BAO_ADDR=address, VAULT_ADDR=address, BAO_TOKEN=token,
                                 VAULT_TOKEN=token, HOME=tempfile.gettempdir(), BAO_MAX_RETRIES="0")
 
-    def __call__(self, *arguments, code=0):
-        result = subprocess.run(["bao", *arguments], env=self.environment, text=True,
-                                capture_output=True, timeout=60)
+    def __call__(self, *arguments, code=0, format="table"):
+        result = subprocess.run(["bao", *arguments], text=True, capture_output=True, timeout=60,
+                                env=self.environment | {"BAO_FORMAT": format})
         if result.returncode != code:
             raise AssertionError(f"bao {' '.join(arguments)}: {result.returncode}\n"
                                  f"{result.stdout}{result.stderr}")
         return result.stdout.strip() or result.stderr.strip()
 
     def json(self, *arguments, code=0):
-        return json.loads(self(*arguments, "-format=json", code=code))
+        return json.loads(self(*arguments, code=code, format="json"))
 
 
 class FirstFiveMinutes(unittest.TestCase):

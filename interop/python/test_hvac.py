@@ -1,6 +1,7 @@
 """hvac, the Python client, against a real server."""
 
 import unittest
+import warnings
 
 import hvac
 from hvac import exceptions
@@ -11,6 +12,8 @@ from bench.harness import TOKEN, dev_server
 class Hvac(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        # hvac warns that a default will change in its next major version.
+        warnings.simplefilter("ignore", DeprecationWarning)
         cls.server = dev_server()
         cls.port = cls.server.__enter__()
         cls.client = hvac.Client(url=f"http://127.0.0.1:{cls.port}", token=TOKEN)
