@@ -59,15 +59,16 @@ impl Node {
 
 /// The items of a document.
 pub(super) fn parse(text: &str) -> Result<Vec<Item>, String> {
-    let mut parser = Parser { rest: text, text, depth: 0 };
-    let items = parser.items(None)?;
-    Ok(items)
+    Parser { text, rest: text, depth: 0, line: (1, text) }.items(None)
 }
 
 struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
     depth: usize,
+    /// A line that was reached, and what was left of the text there, so that
+    /// lines are counted once.
+    line: (usize, &'a str),
 }
 
 impl Parser<'_> {
@@ -90,7 +91,7 @@ impl Parser<'_> {
     }
 
     fn item(&mut self) -> Result<Item, String> {
-        let line = self.position().0;
+        let line = self.line();
         let key = self.key()?;
         let mut labels = Vec::new();
         loop {
@@ -236,6 +237,13 @@ impl Parser<'_> {
         let mut chars = self.rest.chars();
         chars.next();
         self.rest = chars.as_str();
+    }
+
+    fn line(&mut self) -> usize {
+        let (line, left) = self.line;
+        let passed = &left[..left.len() - self.rest.len()];
+        self.line = (line + passed.matches('\n').count(), self.rest);
+        self.line.0
     }
 
     /// Line and column, from 1.

@@ -70,7 +70,7 @@ impl TokenService {
             meta: Some(wish.meta),
             num_uses: wish.num_uses,
             ttl,
-            max_ttl: 0,
+            max_ttl: call.ttls.max,
             explicit_max_ttl: wish.explicit_max_ttl,
             period: wish.period,
             // What never ends has nothing to renew.

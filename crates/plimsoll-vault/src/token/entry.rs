@@ -70,7 +70,8 @@ pub struct TokenEntry {
     /// How long it was to live; 0 is for ever.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ttl: u64,
-    /// The limit of its renewals, counted from its creation; 0 is none.
+    /// The limit of its renewals, counted from its creation: what its mount and
+    /// its role allowed then.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub max_ttl: u64,
     /// The limit that also binds periodic tokens; 0 is none.

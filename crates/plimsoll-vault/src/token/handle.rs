@@ -29,7 +29,7 @@ pub struct TokenCall<'a> {
     pub caller: &'a Authenticated,
     /// Whether the policies grant `sudo` on the request's path.
     pub sudo: bool,
-    /// Of the mount `auth/token/`.
+    /// Of the mount `auth/token/`, for the tokens that it makes.
     pub ttls: Ttls,
 }
 
@@ -220,7 +220,7 @@ fn renew_target(
         return Err(VaultError::invalid("lease is not renewable"));
     }
     let (hash, entry) = (&target.hash, &mut target.entry);
-    let ttl = renew(cx, hash, entry, increment, call.ttls, &mut warnings)?;
+    let ttl = renew(cx, hash, entry, increment, &mut warnings)?;
     let auth = auth_response(entry, &target.shown_id, ttl);
     Ok(Response { auth: Some(auth), warnings, ..Response::default() })
 }

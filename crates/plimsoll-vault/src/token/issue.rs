@@ -38,7 +38,7 @@ pub struct NewToken {
     pub num_uses: u64,
     /// Seconds; 0 is for ever.
     pub ttl: u64,
-    /// Seconds; 0 is the mount's.
+    /// Seconds from now beyond which no renewal goes, unless it is periodic.
     pub max_ttl: u64,
     /// Seconds; 0 is none.
     pub explicit_max_ttl: u64,
@@ -124,7 +124,10 @@ impl TokenService {
             meta: Some(grant.metadata),
             num_uses: if is_service { grant.num_uses } else { 0 },
             ttl,
-            max_ttl: grant.max_ttl,
+            max_ttl: match grant.max_ttl {
+                0 => ttls.max,
+                of_role => of_role.min(ttls.max),
+            },
             explicit_max_ttl: grant.explicit_max_ttl,
             period: grant.period,
             renewable: is_service,

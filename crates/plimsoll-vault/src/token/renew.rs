@@ -1,4 +1,5 @@
-//! Renewals.
+//! Renewals. What its mount and its role allowed when a token was made is in its
+//! entry: another `max_lease_ttl` is for the tokens to come.
 
 use crate::context::Context;
 use crate::error::VaultError;
@@ -12,7 +13,6 @@ pub(crate) fn renew(
     hash: &str,
     entry: &mut TokenEntry,
     increment: u64,
-    ttls: Ttls,
     warnings: &mut Vec<String>,
 ) -> Result<u64, VaultError> {
     if !entry.renewable || entry.expires_ms.is_none() {
@@ -21,13 +21,13 @@ pub(crate) fn renew(
     let now_ms = millis(cx.now());
     let terms = Terms {
         increment,
-        ttl: entry.ttl,
         period: entry.period,
-        max_ttl: entry.max_ttl,
         explicit_max_ttl: entry.explicit_max_ttl,
         age: now_ms.saturating_sub(entry.created_ms) / 1000,
+        ..Terms::default()
     };
-    let ttl = granted_ttl(terms, ttls, warnings)?;
+    let granted = Ttls { default: entry.ttl, max: entry.max_ttl };
+    let ttl = granted_ttl(terms, granted, warnings)?;
     entry.expires_ms = Some(now_ms.saturating_add(ttl * 1000));
     entry.renewed_ms = Some(now_ms);
     index::renewed(cx, entry, hash)?;

@@ -286,6 +286,21 @@ fn a_renewal_is_capped_by_what_is_left_of_the_maximum() {
 }
 
 #[test]
+fn a_login_is_renewed_up_to_the_maximum_of_its_own_mount_and_role() {
+    for (of_mount, of_role, expected) in [(300, 0, 300), (300, 200, 200), (30_000, 0, 30_000)] {
+        let mut server = server();
+        let token_mount =
+            core::mem::replace(&mut server.ttls, Ttls { default: 100, max: of_mount });
+        let grant = Grant { max_ttl: of_role, ..Grant::default() };
+        let auth = login(&mut server, grant).unwrap().auth;
+        server.ttls = token_mount;
+        let body = json!({"increment": "100h"});
+        let renewed = server.write(&auth.client_token, "auth/token/renew-self", body).unwrap();
+        assert_eq!((auth.lease_duration, renewed.auth.unwrap().lease_duration), (100, expected));
+    }
+}
+
+#[test]
 fn a_periodic_token_lives_as_long_as_it_is_renewed() {
     let mut server = server();
     let body = json!({"policies": ["default"], "period": "100s"});

@@ -16,7 +16,7 @@ use crate::mounts::{MountEntry, Routes, Target};
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys::{self, SysAnswer, SysCall};
-use crate::token::{Authenticated, TokenCall, TokenEntry, TokenService};
+use crate::token::{Authenticated, TokenCall, TokenEntry, TokenKind, TokenService};
 use crate::vault::Vault;
 use crate::vault::authority::Authority;
 
@@ -223,6 +223,12 @@ impl Vault {
             let call = SysCall { vault: self, request, path: rest, routes, who, authority, sudo };
             return sys::handle(context, &call);
         };
+        if engine.kind() == "cubbyhole" && who.entry.kind == TokenKind::Batch {
+            // Nothing would ever remove what it keeps there.
+            return Err(VaultError::invalid(
+                "cubbyhole operations are only supported by 'service' type tokens",
+            ));
+        }
         let caller =
             Caller { token_hash: who.hash.clone(), display_name: who.entry.display_name.clone() };
         let nothing = Prepared::Nothing;
