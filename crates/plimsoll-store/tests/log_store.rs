@@ -205,3 +205,51 @@ fn the_log_is_used_again_and_everything_is_still_there() {
         .count();
     assert!(segments <= 12, "{segments} segments for 36 MB");
 }
+
+#[test]
+fn a_full_table_does_not_stop_a_store_without_protection() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.mode = plimsoll::Mode::Off;
+    let store = LogStore::open(options).unwrap();
+    // Twenty tables in one go.
+    let answers: Vec<_> = (0..400)
+        .map(|n| submit(&store, put(&format!("{n}"), &"v".repeat(50_000)), once()))
+        .collect();
+    for answer in answers {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+    assert_eq!(store.view().revision(), 400);
+}
+
+#[test]
+fn a_slowed_disk_can_be_changed_while_it_runs() {
+    use std::time::Duration;
+
+    use plimsoll_store::disk::{Delays, RealDisk, SlowDisk};
+
+    let dir = tempfile::tempdir().unwrap();
+    let delays = Delays::new(Duration::ZERO, Duration::ZERO);
+    let mut options = options(dir.path());
+    let disk = RealDisk::new(dir.path()).unwrap();
+    options.disk = Arc::new(SlowDisk::new(Arc::new(disk), Arc::clone(&delays)));
+    let store = LogStore::open(options).unwrap();
+    delays.set(Duration::from_millis(20), Duration::from_millis(3));
+    let before = store.now();
+    commit(&store, put("a", "1")).unwrap();
+    // A lower bound is no matter of luck: the delays are real.
+    assert!(store.now() - before >= Duration::from_millis(23));
+    let snapshot = store.gate().snapshot(store.now());
+    assert!(snapshot.flush >= Duration::from_millis(20));
+    assert!(snapshot.per_unit >= Duration::from_millis(3));
+}
+
+#[test]
+fn a_door_that_asks_both_gates_gets_a_place_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let admission = store.admission();
+    let place = Some(admission.admit(store.now(), &common::demand()).unwrap());
+    let answer = store.submit(Transact { txn: put("a", "1"), decide: once(), place });
+    assert_eq!(answer.blocking_recv().unwrap().unwrap(), 1);
+}

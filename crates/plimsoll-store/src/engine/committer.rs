@@ -183,13 +183,12 @@ impl Committer {
         self.turn_all_away(&reason);
     }
 
-    /// Answers everything that waits: nothing of it was executed.
+    /// Answers everything that waits, here and at the gate.
     fn turn_all_away(&mut self, reason: &Arc<str>) {
-        self.take();
-        self.committed(0, Duration::ZERO, Duration::ZERO);
         for pending in self.carried.drain(..) {
             pending.reply.send(Err(StoreError::Stopped(Arc::clone(reason))));
         }
+        self.shared.turn_all_away(reason);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Opening a directory: whose it is, what is in it, and what is to be replayed.
 
 use core::hash::{BuildHasher, Hasher};
+use core::panic::AssertUnwindSafe;
 use std::hash::RandomState;
 use std::io;
+use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -114,8 +116,10 @@ impl LogStore {
         let ahead = Arc::clone(&store.segments);
         store.threads.segments =
             Some(spawn("plimsoll-log", move || ahead.prepare_ahead(), &*disk)?);
-        store.threads.checkpoint = Some(spawn("plimsoll-state", || checkpoint.run(), &*disk)?);
-        store.threads.committer = Some(spawn("plimsoll-commit", || committer.run(), &*disk)?);
+        store.threads.checkpoint =
+            Some(spawn("plimsoll-state", guard(&store.shared, || checkpoint.run()), &*disk)?);
+        store.threads.committer =
+            Some(spawn("plimsoll-commit", guard(&store.shared, || committer.run()), &*disk)?);
         Ok(store)
     }
 }
@@ -149,6 +153,20 @@ const DRAIN_FLOOR: u64 = 1 << 20;
 fn debt_gate(table_bytes_max: u64) -> Result<DebtGate, OpenError> {
     DebtGate::new(table_bytes_max / 4 * 5, DRAIN_FLOOR)
         .map_err(|_| OpenError::Limit("table_bytes_max must be 4 bytes or more"))
+}
+
+/// A thread that panics must not leave anybody waiting: the store stops, and says
+/// so.
+fn guard<F: FnOnce()>(shared: &Arc<Shared>, run: F) -> impl FnOnce() + use<F> {
+    let shared = Arc::clone(shared);
+    move || {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            let reason: Arc<str> = "a thread of the store panicked".into();
+            shared.fail(Arc::clone(&reason));
+            shared.turn_all_away(&reason);
+            shared.close_checkpoint();
+        }
+    }
 }
 
 fn spawn(

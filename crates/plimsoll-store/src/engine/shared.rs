@@ -8,7 +8,7 @@ use std::thread::Thread;
 
 use plimsoll::Cost;
 use plimsoll::debt::{Debt, DebtGate};
-use plimsoll::write::{Place, WriteGate};
+use plimsoll::write::{Batch, CommitSample, Place, WriteGate};
 
 use crate::clock::Clock;
 use crate::engine::pending::{Pending, Reply};
@@ -136,8 +136,28 @@ impl Shared {
     pub(crate) fn fail(&self, reason: Arc<str>) {
         tracing::error!(%reason, "the store takes no more writes");
         let _ = self.failure.set(reason);
+        // Under the lock, or a committer that is about to wait would miss it.
+        let checkpoint = lock(&self.checkpoint);
         self.checkpoint_changed.notify_all();
+        drop(checkpoint);
         self.wake();
+    }
+
+    /// Answers everything that waits: nothing of it was executed.
+    pub(crate) fn turn_all_away(&self, reason: &Arc<str>) {
+        let mut taken = Batch::default();
+        loop {
+            self.gate.take(self.clock.now(), false, &mut taken);
+            self.pull_background(u32::MAX, &mut taken.payloads);
+            let sample = CommitSample { units: 0, flush: Duration::ZERO, work: Duration::ZERO };
+            self.gate.committed(self.clock.now(), sample);
+            if taken.payloads.is_empty() {
+                return;
+            }
+            for pending in taken.payloads.drain(..) {
+                pending.reply.send(Err(StoreError::Stopped(Arc::clone(reason))));
+            }
+        }
     }
 
     pub(crate) fn close(&self) {

@@ -62,9 +62,14 @@ impl Segments {
     /// The next segment to write into, ready as a rule.
     ///
     /// # Errors
-    /// Why no segment could be prepared.
+    /// Why no segment could be prepared, not even now that one is needed.
     pub(crate) fn next(&self) -> Result<Segment, Arc<str>> {
         let mut state = self.lock();
+        // A disk that was full when a segment was prepared ahead may have space
+        // again.
+        if state.failed.take().is_some() {
+            self.changed.notify_all();
+        }
         loop {
             if let Some(segment) = state.ready.pop_front() {
                 self.changed.notify_all();
