@@ -52,7 +52,7 @@ use crate::write::state::{Offered, State, Turned};
 
 pub use crate::write::admission::Admission;
 pub use crate::write::config::{InvalidWriteGate, WriteGateConfig};
-pub use crate::write::model::CommitSample;
+pub use crate::write::model::{Calibration, CommitSample};
 pub use crate::write::place::Place;
 pub use crate::write::snapshot::{Counters, WriteSnapshot};
 
@@ -196,6 +196,12 @@ impl<T: Work + 'static> WriteGate<T> {
         let mode = self.mode();
         let dead = self.0.lock().take(now, mode, background, T::is_abandoned, batch);
         self.0.turn_away(dead);
+    }
+
+    /// Tells the gate what commits cost, before the first request: an engine that
+    /// can measure that at its start should.
+    pub fn calibrate(&self, calibration: &Calibration) {
+        self.0.lock().calibrate(calibration);
     }
 
     /// Reports that a commit ended: the loop that moves the load line.

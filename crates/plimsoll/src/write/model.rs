@@ -1,11 +1,20 @@
 //! What a commit costs: S(b) = s0 + s1 * b.
 //!
-//! The two terms are measured separately, because a regression of S on b is
-//! ill-conditioned as soon as every batch is full: s0 is the time of the flush,
-//! s1 the time of everything else divided by the units committed. An estimate
-//! follows its samples as an exponentially weighted mean, and no single sample,
-//! however wild, counts for more than four times the estimate or less than a
-//! quarter of it: one stall of the disk is not a slower disk, ten are.
+//! Two things are measured per commit, separately: the flush, and the work around
+//! it. (A regression of S on b alone is ill-conditioned as soon as every batch is
+//! full.) The flush belongs to s0. The work has a part that every batch costs and
+//! a part per unit, and a server at rest, whose batches hold one unit each, cannot
+//! tell them apart: taking all of it for the cost of a unit would put the load line
+//! far too low for the first burst. So the split is measured once, at the start
+//! ([`Model::calibrate`]), and from then on what a commit took longer or shorter
+//! than predicted is given to each part in the proportion in which it could be
+//! responsible: small batches teach the fixed part, large ones the part per unit
+//! (a normalised least mean squares step in logarithmic coordinates; without a
+//! calibration the fixed part is none, and stays none).
+//!
+//! No single sample, however wild, counts for more than four times the prediction
+//! or less than a quarter of it: one stall of the disk is not a slower disk, ten
+//! are.
 
 use core::time::Duration;
 
@@ -22,39 +31,69 @@ pub struct CommitSample {
     pub work: Duration,
 }
 
+/// What commits cost before anybody's request was among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibration {
+    /// A flush.
+    pub flush: Duration,
+    /// The work that every batch costs, whatever it holds.
+    pub fixed: Duration,
+    /// The work that each unit adds.
+    pub per_unit: Duration,
+}
+
 /// Weight of a new sample.
 const ALPHA: f64 = 0.2;
 /// How far a single sample can be believed to lie from the estimate.
 const OUTLIER: f64 = 4.0;
 /// Commits before the estimates are trusted with the batch size.
 const COMMITS_MIN: u32 = 3;
+/// Below a nanosecond an estimate is none; and one of zero would clamp every
+/// sample to zero for ever.
+const SECONDS_MIN: f64 = 1e-9;
 
-/// The model of the disk and, derived from it, the load line.
+/// The model of the disk and, derived from it, the load line. In seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Model {
-    /// Seconds per flush.
-    s0: f64,
-    /// Seconds per unit.
-    s1: f64,
+    flush: f64,
+    fixed: f64,
+    per_unit: f64,
     commits: u32,
 }
 
 impl Model {
+    /// Starts from a measurement instead of from nothing.
+    pub(crate) fn calibrate(&mut self, calibration: &Calibration) {
+        self.flush = calibration.flush.as_secs_f64();
+        self.fixed = calibration.fixed.as_secs_f64();
+        self.per_unit = calibration.per_unit.as_secs_f64().max(SECONDS_MIN);
+        self.commits = COMMITS_MIN;
+    }
+
     pub(crate) fn learn(&mut self, sample: &CommitSample) {
-        let flush = sample.flush.as_secs_f64();
-        let per_unit = sample.work.as_secs_f64() / f64::from(sample.units.max(1));
+        let units = f64::from(sample.units.max(1));
+        let (flush, work) = (sample.flush.as_secs_f64(), sample.work.as_secs_f64());
         if self.commits == 0 {
-            (self.s0, self.s1) = (flush, per_unit);
+            (self.flush, self.per_unit) = (flush, work / units);
         } else {
-            self.s0 = follow(self.s0, flush);
-            self.s1 = follow(self.s1, per_unit);
+            self.flush += ALPHA * surprise(self.flush, flush);
+            self.learn_work(units, work);
         }
         self.commits = self.commits.saturating_add(1);
     }
 
+    fn learn_work(&mut self, units: f64, work: f64) {
+        let by_units = (self.per_unit * units).max(SECONDS_MIN);
+        let step = ALPHA * surprise(self.fixed + by_units, work);
+        let (fixed_share, unit_share) = (self.fixed * self.fixed, by_units * by_units);
+        let all = fixed_share + unit_share;
+        self.fixed += step * fixed_share / all;
+        self.per_unit = (by_units + step * unit_share / all) / units;
+    }
+
     /// S(b) in seconds.
     pub(crate) fn service(&self, units: u32) -> f64 {
-        self.s0 + self.s1 * f64::from(units)
+        self.batch_seconds() + self.per_unit * f64::from(units)
     }
 
     /// B_eff = min(B, k f / (1 - f), (D/3 - s0) / s1) with k = s0 / s1, in
@@ -66,11 +105,12 @@ impl Model {
     /// clients wait.
     pub(crate) fn batch_effective(&self, config: &WriteGateConfig) -> u32 {
         let max = config.batch_units_max;
-        if self.commits < COMMITS_MIN || self.s1 <= 0.0 {
+        if self.commits < COMMITS_MIN || self.per_unit <= 0.0 {
             return max;
         }
-        let knee = self.s0 / self.s1 * config.efficiency / (1.0 - config.efficiency);
-        let patience = (config.deadline.as_secs_f64() / 3.0 - self.s0) / self.s1;
+        let (s0, s1) = (self.batch_seconds(), self.per_unit);
+        let knee = s0 / s1 * config.efficiency / (1.0 - config.efficiency);
+        let patience = (config.deadline.as_secs_f64() / 3.0 - s0) / s1;
         // A cast from f64 saturates, and NaN becomes 0: both end at one unit.
         (knee.min(patience).ceil().max(1.0) as u32).min(max)
     }
@@ -82,18 +122,75 @@ impl Model {
         if service > 0.0 { f64::from(batch) / service } else { 0.0 }
     }
 
-    pub(crate) const fn flush_seconds(&self) -> f64 {
-        self.s0
+    /// s0: what a batch costs whatever it holds.
+    pub(crate) const fn batch_seconds(&self) -> f64 {
+        self.flush + self.fixed
     }
 
+    /// s1: what a unit adds.
     pub(crate) const fn unit_seconds(&self) -> f64 {
-        self.s1
+        self.per_unit
     }
 }
 
-fn follow(estimate: f64, sample: f64) -> f64 {
-    // An estimate of zero would clamp every sample to zero for ever.
-    let floor = 1e-9;
-    let believed = sample.clamp(estimate / OUTLIER, (estimate * OUTLIER).max(floor));
-    estimate + ALPHA * (believed - estimate)
+/// How much a sample differs from its prediction, as far as one is believed.
+fn surprise(predicted: f64, sample: f64) -> f64 {
+    let most = (predicted * OUTLIER).max(SECONDS_MIN);
+    sample.clamp(predicted / OUTLIER, most) - predicted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Duration = Duration::from_micros(1);
+
+    /// A disk with 10 ms a flush, 100 us a batch and 2 ms a unit.
+    fn commit(model: &mut Model, units: u32, times: u32) {
+        let work = 100 * US + units * 2_000 * US;
+        for _ in 0..times {
+            model.learn(&CommitSample { units, flush: 10_000 * US, work });
+        }
+    }
+
+    fn calibrated(fixed: Duration, per_unit: Duration) -> Model {
+        let mut model = Model::default();
+        model.calibrate(&Calibration { flush: 10_000 * US, fixed, per_unit });
+        model
+    }
+
+    #[test]
+    fn without_a_calibration_all_work_is_by_the_unit() {
+        let mut model = Model::default();
+        commit(&mut model, 1, 3);
+        assert!((model.unit_seconds() - 0.0021).abs() < 1e-9);
+        assert!((model.batch_seconds() - 0.010).abs() < 1e-9);
+    }
+
+    #[test]
+    fn batches_of_one_do_not_blur_the_calibration() {
+        let mut model = calibrated(100 * US, 8 * US);
+        // A busy processor makes every commit of one unit take five times as long.
+        for _ in 0..200 {
+            model.learn(&CommitSample { units: 1, flush: 10_000 * US, work: 540 * US });
+        }
+        assert!(model.unit_seconds() < 50e-6, "{}", model.unit_seconds());
+        assert!((model.service(1) - 0.01054).abs() < 1e-4);
+    }
+
+    #[test]
+    fn large_batches_correct_the_part_per_unit() {
+        let mut model = calibrated(100 * US, 8 * US);
+        commit(&mut model, 95, 40);
+        assert!((model.unit_seconds() - 0.002).abs() < 1e-4, "{}", model.unit_seconds());
+    }
+
+    #[test]
+    fn a_disk_ten_times_slower_is_found_at_any_batch_size() {
+        for units in [1, 5, 95] {
+            let mut model = calibrated(10 * US, 200 * US);
+            commit(&mut model, units, 60);
+            assert!((model.unit_seconds() - 0.002).abs() < 2e-4, "{units}: {model:?}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub struct WriteSnapshot {
     pub batch_units: u32,
     /// What the disk serves at that batch size; 0 until a commit is measured.
     pub units_per_second: f64,
-    /// Estimated time of a flush, s0.
+    /// Estimated time that a commit takes whatever it holds, s0: the flush above all.
     pub flush: Duration,
     /// Estimated time per unit, s1.
     pub per_unit: Duration,

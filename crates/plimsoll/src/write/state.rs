@@ -10,7 +10,7 @@ use crate::write::Batch;
 use crate::write::appointment::Appointments;
 use crate::write::bucket::{self, Bucket};
 use crate::write::config::WriteGateConfig;
-use crate::write::model::{CommitSample, Model};
+use crate::write::model::{Calibration, CommitSample, Model};
 use crate::write::prestage::Prestage;
 use crate::write::queue::{FairQueue, Holder, Popped, SlotId};
 use crate::write::snapshot::{Counters, WriteSnapshot};
@@ -204,8 +204,7 @@ impl<T> State<T> {
         if sample.units > 0 {
             self.model.learn(sample);
         }
-        self.batch = self.model.batch_effective(&self.config);
-        self.rate = self.model.rate(self.batch);
+        self.draw_line();
         self.prestage.settle(Duration::from_secs_f64(self.model.service(self.batch)));
         let mut trimmed = Vec::new();
         let line = self.line() + bucket::depth(self.rate, self.config.burst);
@@ -216,13 +215,18 @@ impl<T> State<T> {
         trimmed
     }
 
+    pub(crate) fn calibrate(&mut self, calibration: &Calibration) {
+        self.model.calibrate(calibration);
+        self.draw_line();
+    }
+
     pub(crate) fn snapshot(&mut self, now: Timestamp) -> WriteSnapshot {
         WriteSnapshot {
             reserved_units: self.queue.reserved_units(),
             waiting_units: self.queue.waiting_units(),
             batch_units: self.batch,
             units_per_second: self.rate,
-            flush: Duration::from_secs_f64(self.model.flush_seconds()),
+            flush: Duration::from_secs_f64(self.model.batch_seconds()),
             per_unit: Duration::from_secs_f64(self.model.unit_seconds()),
             commit_age: self.commit.map(|commit| now.since(commit.started)),
             saturation: (self.queue.held_units() as f64 / self.line()).min(1.0),
@@ -243,6 +247,11 @@ impl<T> State<T> {
             return Decision::Admit;
         }
         self.queue.victims(newcomer).map_or(Decision::Refuse, Decision::Displace)
+    }
+
+    fn draw_line(&mut self) {
+        self.batch = self.model.batch_effective(&self.config);
+        self.rate = self.model.rate(self.batch);
     }
 
     /// The load line in units: one batch waiting while one commits, and what
