@@ -343,3 +343,22 @@ fn a_value_that_looks_like_a_group_is_not_taken_for_one() {
     let after = disk.after_power_cut(|| true);
     open(&after).unwrap();
 }
+
+#[test]
+fn a_store_that_is_killed_and_started_again_and_again_keeps_everything() {
+    let txns = workload();
+    for commits in 1..=5 {
+        let mut disk = SimDisk::new();
+        let mut revision = 0;
+        for round in 0..40 {
+            let store = open(&disk).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            assert_eq!(contents(&store).0, revision, "round {round}");
+            for txn in txns.iter().take(commits) {
+                revision = submit(&store, txn.clone(), once()).blocking_recv().unwrap().unwrap();
+            }
+            disk = if round % 2 == 0 { disk.after_power_cut(|| false) } else { disk.after_kill() };
+            drop(store);
+        }
+        assert_eq!(revision, 40 * commits as u64);
+    }
+}

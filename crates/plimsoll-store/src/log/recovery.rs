@@ -80,6 +80,9 @@ pub(crate) fn recover(
     walk.finish()
 }
 
+/// A place, and the group there with its bytes.
+type Fit = ((usize, u64), (Group, Vec<u8>));
+
 /// A segment with a whole header, or a file without one.
 struct Found {
     name: Arc<str>,
@@ -147,11 +150,7 @@ impl<'a> Walk<'a> {
         loop {
             let next = match self.fits(at, expected)? {
                 Some(group) => Some((at, group)),
-                // The segment may be full: then the chain goes on in the next.
-                None if at.0 + 1 < self.files.len() && expected.is_some() => {
-                    let start = (at.0 + 1, Segment::START);
-                    self.fits(start, expected)?.map(|group| (start, group))
-                }
+                None if expected.is_some() => self.fits_later(at.0, expected)?,
                 None => None,
             };
             let Some(((index, offset), (group, raw))) = next else { return Ok(()) };
@@ -174,6 +173,23 @@ impl<'a> Walk<'a> {
             self.last = Some((index, offset, raw));
             self.end = Some(at);
         }
+    }
+
+    /// The segment may be full: then the chain goes on at the start of a later one.
+    /// Not always of the next: a segment that was made ready before a restart and
+    /// not used keeps its id until its file is used.
+    fn fits_later(
+        &self,
+        index: usize,
+        expected: Option<Position>,
+    ) -> Result<Option<Fit>, RecoverError> {
+        for later in index + 1..self.files.len() {
+            let start = (later, Segment::START);
+            if let Some(group) = self.fits(start, expected)? {
+                return Ok(Some((start, group)));
+            }
+        }
+        Ok(None)
     }
 
     /// The newest segment whose first group is not after the first one needed.
