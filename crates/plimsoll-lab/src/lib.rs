@@ -11,11 +11,17 @@
 //! - [`schedule`]: intended arrival times, a pure iterator
 //! - [`load`]: the generator, open loop and closed loop, and its report
 //! - [`demo`]: the same storm against a server with and without protection, drawn
+//! - [`scenario`], [`sim`], [`rivals`], [`lab`]: the gate, its rivals and the oracle in
+//!   the same storms, in virtual time
 //! - [`wire`]: the HTTP/1.1 client underneath, as cheap as it gets
 
 #![forbid(unsafe_code)]
 
 pub mod demo;
+pub mod lab;
 pub mod load;
+pub mod rivals;
+pub mod scenario;
 pub mod schedule;
+pub mod sim;
 pub mod wire;

@@ -1,0 +1,146 @@
+//! The page: what was run, how to read it, and a plot and a table per case.
+
+use std::fmt::Write as _;
+
+use super::{
+    CaseReport, LabReport, Row,
+    plot::{self, Curve},
+};
+use crate::{rivals::CATALOG, scenario::Scenario};
+
+pub(super) fn html(
+    report: &LabReport,
+    scenarios: &[Scenario],
+    curves: &[Vec<&Curve>],
+) -> anyhow::Result<String> {
+    let marks = || report.cases.iter().flat_map(|case| &case.marks);
+    let mut sections = String::new();
+    let mut overview = String::new();
+    for ((case, scenario), curves) in report.cases.iter().zip(scenarios).zip(curves) {
+        overview_row(&mut overview, case)?;
+        section(&mut sections, case, scenario, curves)?;
+    }
+    let mut sources = String::new();
+    for entry in CATALOG {
+        writeln!(sources, "<li><b>{}</b> {}</li>", escape(entry.name), escape(entry.source))?;
+    }
+    Ok(format!(
+        include_str!("page.html"),
+        seeds = report.seeds.len(),
+        first_seed = report.seeds.first().copied().unwrap_or(0),
+        cases = report.cases.len(),
+        held = marks().filter(|mark| mark.holds).count(),
+        marks = marks().count(),
+        overview = overview,
+        sections = sections,
+        sources = sources,
+    ))
+}
+
+fn overview_row(out: &mut String, case: &CaseReport) -> anyhow::Result<()> {
+    let Some(ours) = case.ours() else { return Ok(()) };
+    let best = case.best_rival().map_or(String::new(), |row| {
+        format!("{} {}", escape(&row.controller), percent(row.score.goodput))
+    });
+    let fixed = case
+        .best_fixed
+        .map_or(String::new(), |(batches, goodput)| format!("{batches} B: {}", percent(goodput)));
+    let missed = case.marks.iter().filter(|mark| !mark.holds).count();
+    let class = if missed > 0 { " class=\"missed\"" } else { "" };
+    writeln!(
+        out,
+        "<tr{class}><td><a href=\"#{id}\">{id}</a></td><td>{}</td><td>{:.2}</td><td>{}</td><td>{best}</td><td>{fixed}</td><td>{} of {}</td></tr>",
+        percent(ours.score.goodput),
+        ours.score.p99_services,
+        percent(ours.score.false_rejects),
+        case.marks.len() - missed,
+        case.marks.len(),
+        id = escape(&case.name),
+    )?;
+    Ok(())
+}
+
+fn section(
+    out: &mut String,
+    case: &CaseReport,
+    scenario: &Scenario,
+    curves: &[&Curve],
+) -> anyhow::Result<()> {
+    let server = &scenario.server;
+    writeln!(
+        out,
+        "<section id=\"{0}\"><h3>{0}</h3><p>{1}",
+        escape(&case.name),
+        escape(&case.title)
+    )?;
+    writeln!(
+        out,
+        "<span class=\"server\">flush {:.3} ms, {:.1} &micro;s an item, batches of {}: {:.0}/s; in time means within {:.0} ms</span></p>",
+        server.flush.seconds() * 1e3,
+        server.item.seconds() * 1e6,
+        server.batch_items,
+        server.capacity(),
+        scenario.measure.within.seconds() * 1e3,
+    )?;
+    out.push_str(&plot::svg(curves)?);
+    out.push_str("<details><summary>Scores</summary><table><tr><th>controller<th>goodput<th>p50<th>p99<th>p99.9<th>p99, first second<th>refused<th>false rejects<th>reached<th>longest queue<th>oscillation<th>Jain<th>success<th>amplification<th>zombies<th>displaced</tr>");
+    for row in &case.rows {
+        score_row(out, row)?;
+    }
+    out.push_str("</table>");
+    if !case.marks.is_empty() {
+        out.push_str("<table><tr><th>pass mark<th>measured<th>mark<th></tr>");
+        for mark in &case.marks {
+            let holds = if mark.holds { "holds" } else { "<b>missed</b>" };
+            let what = escape(&mark.what);
+            writeln!(
+                out,
+                "<tr><td>{what}<td>{:.4}<td>{:.4}<td>{holds}</tr>",
+                mark.measured, mark.mark
+            )?;
+        }
+        out.push_str("</table>");
+    }
+    out.push_str("</details></section>\n");
+    Ok(())
+}
+
+fn score_row(out: &mut String, row: &Row) -> anyhow::Result<()> {
+    let score = &row.score;
+    let setting = row.setting.as_ref().map_or(String::new(), |s| format!(" tuned: {}", escape(s)));
+    let class = if row.controller == "plimsoll" { " class=\"ours\"" } else { "" };
+    let spread = if row.goodput_interval > 0.0 {
+        format!(" &plusmn; {:.1}", row.goodput_interval * 100.0)
+    } else {
+        String::new()
+    };
+    writeln!(
+        out,
+        "<tr{class}><td>{}{setting}<td>{}{spread}<td>{:.2}<td>{:.2}<td>{:.2}<td>{:.2}<td>{}<td>{}<td>{:.0} ms<td>{:.2} B<td>{:.3}<td>{:.3}<td>{}<td>{:.2}<td>{}<td>{:.3}</tr>",
+        escape(&row.controller),
+        percent(score.goodput),
+        score.p50_services,
+        score.p99_services,
+        score.p999_services,
+        score.first_second_p99_services,
+        percent(score.refused),
+        percent(score.false_rejects),
+        score.reached_ms,
+        score.queue_batches,
+        score.oscillation,
+        score.jain,
+        percent(score.success),
+        score.amplification,
+        percent(score.zombies),
+        score.displaced,
+    )?;
+    Ok(())
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,205 @@
+//! A plot per case: goodput over time, and how long the accepted waited.
+
+use anyhow::anyhow;
+use plotters::{
+    chart::{ChartBuilder, LabelAreaPosition, SeriesLabelPosition},
+    coord::{Shift, combinators::IntoLogRange as _},
+    drawing::{DrawingArea, IntoDrawingArea as _},
+    element::PathElement,
+    prelude::SVGBackend,
+    series::LineSeries,
+    style::{Color as _, FontStyle, IntoFont as _, RGBColor, TextStyle},
+};
+
+use super::Oracle;
+use crate::sim::Record;
+
+const WIDTH_PX: u32 = 1_100;
+const HEIGHT_PX: u32 = 300;
+const LABEL_PX: u32 = 13;
+const INK: RGBColor = RGBColor(31, 41, 51);
+const GREY: RGBColor = RGBColor(123, 135, 148);
+const GRID: RGBColor = RGBColor(228, 232, 236);
+const ORACLE: RGBColor = RGBColor(190, 196, 204);
+const OURS: RGBColor = RGBColor(30, 88, 160);
+const OTHERS: [RGBColor; 4] =
+    [RGBColor(176, 32, 48), RGBColor(214, 137, 16), RGBColor(46, 139, 105), RGBColor(110, 78, 150)];
+static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-Latin.ttf");
+
+/// The rivals that are drawn beside ours.
+const DRAWN: [&str; 4] = ["unbounded", "envoy", "codel", "pi-500ms"];
+
+/// One controller's run as lines.
+#[derive(Clone, Debug)]
+pub(super) struct Curve {
+    name: String,
+    seconds: f64,
+    goodput: Vec<f64>,
+    oracle: Vec<f64>,
+    /// 99th percentile in milliseconds; nothing where nothing was answered.
+    p99_ms: Vec<Option<f64>>,
+}
+
+impl Curve {
+    pub(super) fn new(name: &str, record: &Record, oracle: &Oracle) -> Self {
+        let seconds = record.bin_seconds;
+        let bins = &record.bins[..record.bins.len() - 1];
+        let per_second = |units: f64| units / seconds;
+        let served = (0..bins.len()).map(|index| {
+            let begin = index as f64 * seconds;
+            per_second(oracle.served(begin, begin + seconds))
+        });
+        Self {
+            name: name.to_owned(),
+            seconds,
+            goodput: bins.iter().map(|bin| per_second(bin.good as f64)).collect(),
+            oracle: served.collect(),
+            p99_ms: bins.iter().map(|bin| (bin.good > 0).then_some(bin.p99 * 1e3)).collect(),
+        }
+    }
+
+    fn points(&self, values: &[f64]) -> Vec<(f64, f64)> {
+        values.iter().enumerate().map(|(i, v)| ((i as f64 + 0.5) * self.seconds, *v)).collect()
+    }
+}
+
+/// The plot of one case as an SVG element.
+pub(super) fn svg(curves: &[&Curve]) -> anyhow::Result<String> {
+    plotters::style::register_font("sans-serif", FontStyle::Normal, FONT)
+        .map_err(|_| anyhow!("the embedded font is damaged"))?;
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH_PX, HEIGHT_PX)).into_drawing_area();
+        let (left, right) = root.split_horizontally(WIDTH_PX / 2);
+        goodput(&left, curves)?;
+        latency(&right, curves)?;
+        root.present().map_err(|error| anyhow!("cannot draw the plot: {error}"))?;
+    }
+    Ok(svg)
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+fn text(color: RGBColor) -> TextStyle<'static> {
+    ("sans-serif", LABEL_PX).into_font().color(&color.to_rgba())
+}
+
+/// Ours last, so that it is on top.
+fn drawn<'a>(curves: &[&'a Curve]) -> Vec<(&'a Curve, RGBColor, u32)> {
+    let others = DRAWN.iter().zip(OTHERS).filter_map(|(name, color)| {
+        curves.iter().find(|curve| curve.name == *name).map(|curve| (*curve, color, 1))
+    });
+    let ours = curves.iter().filter(|c| c.name == "plimsoll").map(|curve| (*curve, OURS, 2));
+    others.chain(ours).collect()
+}
+
+fn goodput(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
+    let Some(first) = curves.first() else { return Ok(()) };
+    let seconds = first.goodput.len() as f64 * first.seconds;
+    let of_all = curves.iter().flat_map(|curve| curve.oracle.iter().chain(&curve.goodput));
+    let most = of_all.copied().fold(1.0, f64::max) * 1.25;
+    let failed = |error: &dyn std::fmt::Display| anyhow!("cannot draw the plot: {error}");
+    let mut chart = builder(area)
+        .build_cartesian_2d(0.0..seconds, 0.0..most)
+        .map_err(|error| failed(&error))?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(GRID.mix(0.0))
+        .axis_style(GREY)
+        .label_style(text(INK))
+        .y_labels(5)
+        .x_labels(8)
+        .x_desc("seconds")
+        .y_desc("answers in time per second")
+        .y_label_formatter(&|v| compact(*v))
+        .draw()
+        .map_err(|error| failed(&error))?;
+    let oracle = LineSeries::new(first.points(&first.oracle), ORACLE.stroke_width(5));
+    chart
+        .draw_series(oracle)
+        .map_err(|error| failed(&error))?
+        .label("oracle")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], ORACLE.stroke_width(5)));
+    for (curve, color, width) in drawn(curves) {
+        let line = LineSeries::new(curve.points(&curve.goodput), color.stroke_width(width));
+        chart
+            .draw_series(line)
+            .map_err(|error| failed(&error))?
+            .label(curve.name.clone())
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(RGBColor(255, 255, 255).mix(0.85))
+        .label_font(text(INK))
+        .draw()
+        .map_err(|error| failed(&error))
+}
+
+fn latency(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
+    let Some(first) = curves.first() else { return Ok(()) };
+    let seconds = first.goodput.len() as f64 * first.seconds;
+    let drawn = drawn(curves);
+    let values = || drawn.iter().flat_map(|(curve, ..)| curve.p99_ms.iter().flatten().copied());
+    let most = values().fold(1.0, f64::max) * 2.0;
+    let least = values().filter(|ms| *ms > 0.0).fold(most / 4.0, f64::min) / 2.0;
+    let failed = |error: &dyn std::fmt::Display| anyhow!("cannot draw the plot: {error}");
+    let mut chart = builder(area)
+        .build_cartesian_2d(0.0..seconds, (least..most).log_scale())
+        .map_err(|error| failed(&error))?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(GRID.mix(0.0))
+        .axis_style(GREY)
+        .label_style(text(INK))
+        .y_labels(5)
+        .x_labels(8)
+        .x_desc("seconds")
+        .y_desc("99th percentile, ms")
+        .y_label_formatter(&|v| compact(*v))
+        .draw()
+        .map_err(|error| failed(&error))?;
+    for (curve, color, width) in drawn {
+        let points = curve.p99_ms.iter().enumerate();
+        let points: Vec<_> = points
+            .map(|(index, ms)| ms.map(|ms| ((index as f64 + 0.5) * curve.seconds, ms.max(least))))
+            .collect();
+        // Nothing is drawn where nothing was answered.
+        for stretch in points.split(Option::is_none).filter(|stretch| stretch.len() > 1) {
+            let line = stretch.iter().flatten().copied();
+            chart
+                .draw_series(LineSeries::new(line, color.stroke_width(width)))
+                .map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(())
+}
+
+fn builder<'a, 'b>(area: &'b Area<'a>) -> ChartBuilder<'b, 'b, SVGBackend<'a>>
+where
+    'a: 'b,
+{
+    let mut builder = ChartBuilder::on(area);
+    builder
+        .margin(8)
+        .set_label_area_size(LabelAreaPosition::Left, 64)
+        .set_label_area_size(LabelAreaPosition::Bottom, 36);
+    builder
+}
+
+fn compact(value: f64) -> String {
+    if value >= 1e6 {
+        format!("{:.1}M", value / 1e6)
+    } else if value >= 1e4 {
+        format!("{:.0}k", value / 1e3)
+    } else if value >= 10.0 || value == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.2}")
+    }
+}

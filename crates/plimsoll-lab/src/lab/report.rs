@@ -1,0 +1,63 @@
+//! The result of a run, as it is written and compared.
+
+use serde::{Deserialize, Serialize};
+
+use super::Score;
+use crate::scenario::PassMark;
+
+/// Everything a run found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LabReport {
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// What was run, in order.
+    pub cases: Vec<CaseReport>,
+}
+
+/// One case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CaseReport {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub title: String,
+    /// The smallest fixed limit, in batches, with 97 % of the best one's
+    /// goodput, and that goodput.
+    pub best_fixed: Option<(f64, f64)>,
+    /// One row per controller, ours first.
+    pub rows: Vec<Row>,
+    /// The marks of the case against ours.
+    pub marks: Vec<PassMark>,
+}
+
+/// One controller in one case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Which.
+    pub controller: String,
+    /// At which setting, if hindsight chose one.
+    pub setting: Option<String>,
+    /// Its mean scores over the seeds.
+    pub score: Score,
+    /// Half the 95 % interval of the mean goodput over the seeds.
+    pub goodput_interval: f64,
+    /// How many pass marks it misses.
+    pub missed: usize,
+}
+
+impl CaseReport {
+    /// Our row.
+    pub fn ours(&self) -> Option<&Row> {
+        self.rows.iter().find(|row| row.controller == "plimsoll")
+    }
+
+    /// The rival with the most goodput at its default.
+    pub fn best_rival(&self) -> Option<&Row> {
+        let rivals = self.rows.iter().filter(|row| {
+            row.setting.is_none()
+                && row.controller != "plimsoll"
+                && !row.controller.starts_with("mutant")
+        });
+        rivals.max_by(|a, b| a.score.goodput.total_cmp(&b.score.goodput))
+    }
+}
