@@ -20,7 +20,7 @@ pub enum VaultError {
     #[error("{0}")]
     NotFound(String),
     /// 405: the path does not support the operation.
-    #[error("unsupported operation")]
+    #[error("1 error occurred:\n\t* unsupported operation\n\n")]
     Unsupported,
     /// 412: a compare-and-set or a required state did not hold.
     #[error("{0}")]

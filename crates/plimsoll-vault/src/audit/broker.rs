@@ -19,14 +19,26 @@ pub(crate) const ENTRY_TIMEOUT: Duration = Duration::from_secs(5);
 type Live = BTreeMap<String, Arc<Device>>;
 
 /// The devices at work.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Broker {
+    timeout: Duration,
     live: ArcSwap<Live>,
     /// One reconciliation at a time.
     reconciling: Mutex<()>,
 }
 
+impl Default for Broker {
+    fn default() -> Self {
+        Self::new(ENTRY_TIMEOUT)
+    }
+}
+
 impl Broker {
+    /// Without devices. `timeout` is how long an entry may take.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout, live: ArcSwap::default(), reconciling: Mutex::default() }
+    }
+
     /// Starts and stops devices until they are those of the table.
     pub(crate) fn reconcile(&self, devices: &Devices) {
         let _reconciling = self.reconciling.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +105,7 @@ impl Broker {
             device.offer(line(&device.form), &written);
         }
         drop(written);
-        let heard = tokio::time::timeout(ENTRY_TIMEOUT, async {
+        let heard = tokio::time::timeout(self.timeout, async {
             while let Some(is_written) = answers.recv().await {
                 if is_written {
                     return true;

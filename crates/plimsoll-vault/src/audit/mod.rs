@@ -11,8 +11,10 @@ mod broker;
 mod device;
 mod devices;
 mod entry;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use crate::audit::broker::Broker;
+pub(crate) use crate::audit::broker::{Broker, ENTRY_TIMEOUT};
 pub(crate) use crate::audit::device::check;
 pub(crate) use crate::audit::devices::{DeviceEntry, Devices};
 pub(crate) use crate::audit::entry::{AuditedAuth, Record};

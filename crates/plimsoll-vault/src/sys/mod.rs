@@ -147,7 +147,7 @@ pub(crate) fn handle(
         "audit-hash" => audit::hash(call, rest).map(Into::into),
         "internal" => ui::handle(call, rest).map(Into::into),
         "key-status" => key_status(call).map(Into::into),
-        "rotate" if rest.is_empty() => writes_only(operation, Effect::Rotate),
+        "rotate" if matches!(rest, "" | "keyring") => writes_only(operation, Effect::Rotate),
         "seal" if rest.is_empty() => writes_only(operation, Effect::Seal),
         _ => Err(unsupported_path()),
     }

@@ -46,6 +46,11 @@ pub(super) fn handle(
         };
     }
     if let Some(mount) = rest.strip_suffix("/tune") {
+        // Clients tune auth methods here as well.
+        let (kind, mount) = match mount.strip_prefix(MountKind::Auth.route_prefix()) {
+            Some(method) if kind == MountKind::Secret => (MountKind::Auth, method),
+            _ => (kind, mount),
+        };
         return tune::handle(context, call, kind, &format!("{mount}/")).map(Into::into);
     }
     let path = format!("{rest}/");

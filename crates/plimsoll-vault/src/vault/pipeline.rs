@@ -7,7 +7,7 @@ use plimsoll::write::Place;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::audit::{self, Record};
+use crate::audit::{self, DeviceEntry, Record};
 use crate::backend::Prepared;
 use crate::context::Context;
 use crate::error::VaultError;
@@ -79,9 +79,7 @@ impl Vault {
             None => Ok(Prepared::Nothing),
             Some(Beforehand::Compute(preparation)) => self.pool.run(preparation).await,
             Some(Beforehand::TryDevice(device)) => {
-                let tried = tokio::task::spawn_blocking(move || audit::check(&device));
-                let stopped = |error| VaultError::Internal(format!("audit: {error}"));
-                tried.await.map_err(stopped)?.map(|()| Prepared::Nothing)
+                try_device(device).await.map(|()| Prepared::Nothing)
             }
         }
     }
@@ -200,6 +198,19 @@ impl Vault {
         let result = decided.result.as_ref().map_err(|_| message.as_str());
         let time = self.audit_time();
         self.audit.response(&record(request, decided), &time, result).await
+    }
+}
+
+/// A file that hangs when it is opened, such as a pipe that nobody reads, costs
+/// a thread but no request.
+async fn try_device(device: DeviceEntry) -> Result<(), VaultError> {
+    let tried = tokio::task::spawn_blocking(move || audit::check(&device));
+    match tokio::time::timeout(audit::ENTRY_TIMEOUT, tried).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => Err(VaultError::Internal(format!("audit: {error}"))),
+        Err(_) => {
+            Err(VaultError::invalid("sanity check failed; the file cannot be opened in time"))
+        }
     }
 }
 
