@@ -164,6 +164,35 @@ async fn nobody_gets_a_password_hashed_who_may_not_set_it() {
     assert_eq!(server.list("auth/userpass/users").await.unwrap_err().status(), 404);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_the_pool_refuses_leaves_the_use_of_its_token_uncounted() {
+    let server = Arc::new(server().await);
+    server.write("sys/auth/userpass", json!({ "type": "userpass" })).await.unwrap();
+    let made = server.write("auth/token/create", json!({ "num_uses": 1000 })).await.unwrap();
+    let auth = made.auth.unwrap();
+    let tasks: Vec<_> = (0..24)
+        .map(|user| {
+            let (server, token) = (Arc::clone(&server), auth.client_token.clone());
+            tokio::spawn(async move {
+                let path = format!("auth/userpass/users/u{user}");
+                server.ask(Operation::Write, &path, json!({ "password": "p" }), &token).await
+            })
+        })
+        .collect();
+    let mut refused = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => {}
+            Err(VaultError::Rejected(_)) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 0, "two workers and one round waiting");
+    let lookup = json!({ "accessor": auth.accessor });
+    let left = data(&server.write("auth/token/lookup-accessor", lookup).await.unwrap());
+    assert_eq!(left["num_uses"], 1000 - (24 - refused));
+}
+
 #[tokio::test]
 async fn which_requests_write_is_told_by_their_route() {
     use Operation::{Delete, List, Patch, Read, Write};

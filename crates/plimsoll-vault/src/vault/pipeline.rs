@@ -50,6 +50,10 @@ impl Vault {
             return Err(VaultError::Sealed);
         }
         let prepared = self.prepare(&request).await;
+        if let Err(VaultError::Rejected(rejection)) = prepared {
+            // Not even the use of the token is counted.
+            return Err(VaultError::Rejected(rejection));
+        }
         let asked = Arc::new(Asked { request, prepared });
         self.execute(asked, place).await
     }
