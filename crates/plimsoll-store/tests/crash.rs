@@ -33,7 +33,7 @@ fn open(disk: &SimDisk) -> Result<LogStore, OpenError> {
     options.log_segment_bytes = 16 << 10;
     options.log_bytes_max = 64 << 10;
     options.txn_bytes_max = 7 << 10;
-    options.table_bytes_max = 8 << 10;
+    options.table_bytes_max = 4 << 10;
     options.cache_bytes = 1 << 20;
     LogStore::open(options)
 }

@@ -121,9 +121,11 @@ impl Committer {
     fn make_room(&self) -> Result<(), Arc<str>> {
         let Limits { table_bytes_max, log_bytes_max, .. } = self.limits;
         loop {
-            let active = self.shared.published.latest().active.bytes();
+            let snapshot = self.shared.published.latest();
+            let active = snapshot.active.bytes();
+            let tables = active + snapshot.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
             let log = self.segments.full_bytes();
-            let full = active >= table_bytes_max || log >= log_bytes_max;
+            let full = tables >= 2 * table_bytes_max || log >= log_bytes_max;
             let freeze = active >= table_bytes_max / 8 * 7 || log >= log_bytes_max / 2;
             let runs = self.shared.checkpoint_runs();
             if !runs && active > 0 && freeze {
