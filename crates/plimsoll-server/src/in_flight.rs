@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use http::request::Parts;
+use http::{Method, Uri};
 use serde_json::{Map, Value, json};
 
 use crate::clock::rfc3339;
@@ -15,8 +16,9 @@ use crate::clock::rfc3339;
 struct Entry {
     started: SystemTime,
     remote: IpAddr,
-    path: String,
-    method: String,
+    /// Both are cheap to clone: they share what was parsed.
+    uri: Uri,
+    method: Method,
 }
 
 /// All of them.
@@ -41,8 +43,8 @@ impl InFlight {
         let entry = Entry {
             started: crate::clock::wall(),
             remote,
-            path: parts.uri.path().to_owned(),
-            method: parts.method.to_string(),
+            uri: parts.uri.clone(),
+            method: parts.method.clone(),
         };
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = table.next;
@@ -65,8 +67,8 @@ impl InFlight {
                 let value = json!({
                     "start_time": rfc3339(entry.started),
                     "client_remote_address": entry.remote.to_string(),
-                    "request_path": entry.path,
-                    "request_method": entry.method,
+                    "request_path": entry.uri.path(),
+                    "request_method": entry.method.as_str(),
                     "client_id": "",
                 });
                 (format!("{id:032x}"), value)

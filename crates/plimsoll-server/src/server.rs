@@ -229,6 +229,8 @@ impl Server {
                 tracing::error!(%error, "certificate not reloaded");
             }
         }
+        // Whoever rotates log files renames them and sends the signal.
+        self.shared.vault.reopen_audit_files();
         let Some(path) = config_file else { return };
         match Config::load(path) {
             Ok(config) => {

@@ -49,7 +49,7 @@ impl CryptoPool {
         }
         let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
             VaultError::Rejected(Rejection {
-                gate: Gate::Write,
+                gate: Gate::Crypto,
                 reason: Reason::Full,
                 retry_after: RETRY_AFTER,
             })

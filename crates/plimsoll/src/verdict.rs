@@ -8,6 +8,8 @@ use core::time::Duration;
 pub enum Gate {
     /// The group-commit queue.
     Write,
+    /// The threads that hash passwords.
+    Crypto,
 }
 
 impl Gate {
@@ -15,6 +17,7 @@ impl Gate {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
+            Self::Crypto => "crypto",
         }
     }
 }
