@@ -22,13 +22,13 @@ pub struct InvalidWriteGate(&'static str);
 
 impl Default for WriteGateConfig {
     /// 1,024 items and 4 MiB a batch, 95 % of the asymptotic throughput, a
-    /// burst of 50 ms, a usual deadline of 5 s.
+    /// burst of 75 ms, a usual deadline of 5 s.
     fn default() -> Self {
         Self {
             batch_units_max: 1024,
             bytes_per_unit: (4 << 20) / 1024,
             efficiency: 0.95,
-            burst: Duration::from_millis(50),
+            burst: Duration::from_millis(75),
             deadline: Duration::from_secs(5),
         }
     }

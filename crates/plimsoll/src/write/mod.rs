@@ -14,8 +14,8 @@
 //! 1. admit while what waits and what is on its way there fit into one batch of
 //!    B_eff, plus what the disk serves while requests are under way to the queue;
 //! 2. else admit from the burst bucket, for a server that was idle;
-//! 3. else let a lower class, or the newest request of the flow that holds most,
-//!    give way;
+//! 3. else let a lower class, or the newest request of the flow that took most,
+//!    give way; work that would, leaves room for those it would give way to;
 //! 4. else refuse at once.
 //!
 //! The line is counted in the batch's own units, so a disk that turns ten times
@@ -27,6 +27,7 @@ mod admission;
 mod appointment;
 mod bucket;
 mod config;
+mod light;
 mod model;
 mod place;
 mod prestage;

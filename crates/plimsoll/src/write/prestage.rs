@@ -2,28 +2,33 @@
 //!
 //! Requests that hold a ticket while they are authenticated fill the gate but
 //! not the next batch. Unless the line is raised by what the disk serves in that
-//! time, they starve it. The term is a low quantile, because the time wanted is
-//! the service of the steps before the queue, not the queueing in front of them:
-//! raising the line with the queueing would feed the queue.
+//! time, they starve it: by Little's law as many are on their way as the disk
+//! serves in the *mean* time, and a deviation more at times, since they come as
+//! they please.
+//!
+//! The mean is taken of samples cut at twice their median, so that a few that
+//! hang raise nothing, and followed slowly. It is capped: where requests queue
+//! before the queue, a longer way would admit more and so be longer still.
 
 use core::time::Duration;
 
 const SAMPLES: usize = 64;
-/// The 25th percentile.
-const QUANTILE_INDEX: usize = SAMPLES / 4;
+const CUT: f64 = 2.0;
+/// Weight of a new mean.
+const ALPHA: f64 = 0.1;
 
-/// The latest samples and the quantile of the window before.
+/// The latest samples and the mean that is followed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prestage {
     nanos: [u64; SAMPLES],
     next: usize,
     filled: bool,
-    seconds: f64,
+    seconds: Option<f64>,
 }
 
 impl Default for Prestage {
     fn default() -> Self {
-        Self { nanos: [0; SAMPLES], next: 0, filled: false, seconds: 0.0 }
+        Self { nanos: [0; SAMPLES], next: 0, filled: false, seconds: None }
     }
 }
 
@@ -34,17 +39,28 @@ impl Prestage {
         self.filled |= self.next == 0;
     }
 
-    /// Renews the term; it never exceeds `cap`, the time of one full commit.
+    /// Renews the time; it never exceeds `cap`.
     pub(crate) fn settle(&mut self, cap: Duration) {
         if !self.filled {
             return;
         }
         let mut sorted = self.nanos;
-        let (_, quantile, _) = sorted.select_nth_unstable(QUANTILE_INDEX);
-        self.seconds = Duration::from_nanos(*quantile).min(cap).as_secs_f64();
+        let (_, median, _) = sorted.select_nth_unstable(SAMPLES / 2);
+        let cut = *median as f64 * CUT;
+        let sum: f64 = self.nanos.iter().map(|&nanos| (nanos as f64).min(cut)).sum();
+        let mean = (sum / SAMPLES as f64 / 1e9).min(cap.as_secs_f64());
+        let before = self.seconds.unwrap_or(mean);
+        self.seconds = Some(before + ALPHA * (mean - before));
     }
 
-    pub(crate) const fn seconds(&self) -> f64 {
-        self.seconds
+    /// Units on their way to a disk of that rate, so that it finds full batches
+    /// of `batch`. A deviation of their number is added as far as the batch that
+    /// waits does not bridge it.
+    pub(crate) fn units(&self, rate: f64, batch: u32) -> f64 {
+        let mean = rate * self.seconds.unwrap_or(0.0);
+        mean + (mean.sqrt() - f64::from(batch) * BRIDGED).max(0.0)
     }
 }
+
+/// The part of a waiting batch that may be missing now and then.
+const BRIDGED: f64 = 1.0 / 8.0;

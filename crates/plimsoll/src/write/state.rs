@@ -8,16 +8,19 @@ use crate::mode::Mode;
 use crate::verdict::{Gate, Reason, Rejection};
 use crate::write::Batch;
 use crate::write::appointment::Appointments;
-use crate::write::bucket::{self, Bucket};
+use crate::write::bucket::Bucket;
 use crate::write::config::WriteGateConfig;
+use crate::write::light::Light;
 use crate::write::model::{Calibration, CommitSample, Model};
 use crate::write::prestage::Prestage;
-use crate::write::queue::{FairQueue, Holder, Popped, SlotId};
+use crate::write::queue::{FairQueue, Holder, Popped, SlotId, Victims};
 use crate::write::snapshot::{Counters, WriteSnapshot};
 use crate::write::window::Window;
 
 /// A commit older than this many times its predicted duration is a stall.
 const STALL_FACTOR: f64 = 3.0;
+/// The longest way to the queue that the line makes room for.
+const PRESTAGE_MAX: Duration = Duration::from_millis(100);
 /// The part of every batch that background work may count on.
 const BACKGROUND_SHARE: u32 = 10;
 
@@ -44,7 +47,7 @@ pub(crate) enum Offered<T> {
 /// What the law says, before the mode has its say.
 enum Decision {
     Admit,
-    Displace(crate::write::queue::Victims),
+    Displace(Victims),
     Refuse,
 }
 
@@ -56,6 +59,7 @@ pub(crate) struct State<T> {
     model: Model,
     bucket: Bucket,
     prestage: Prestage,
+    light: Light,
     appointments: Appointments,
     window: Window,
     counters: Counters,
@@ -73,6 +77,7 @@ impl<T> State<T> {
             model: Model::default(),
             bucket: Bucket::default(),
             prestage: Prestage::default(),
+            light: Light::default(),
             appointments: Appointments::default(),
             window: Window::default(),
             counters: Counters::default(),
@@ -93,11 +98,16 @@ impl<T> State<T> {
         self.window.offered(now, units);
         self.counters.offered += 1;
         self.refill(now);
-        let decision = self.decide(holder);
+        let light = self.queue.is_light(holder);
+        if light {
+            self.light.arrived(units);
+        }
+        let decision = self.decide(now, holder, light);
         self.bucket.drain(units);
         let mut displaced = Vec::new();
         let would_be = match decision {
             Decision::Admit => None,
+            Decision::Displace(_) if class == Class::Critical && mode != Mode::Enforce => None,
             Decision::Displace(victims) if mode == Mode::Enforce => {
                 for victim in victims.iter() {
                     displaced.push(self.turn_out(now, victim, Reason::Displaced));
@@ -120,7 +130,9 @@ impl<T> State<T> {
     /// What [`State::offer`] would say; takes and counts nothing.
     pub(crate) fn peek(&mut self, now: Timestamp, demand: &Demand) -> Result<(), Reason> {
         self.refill(now);
-        match self.decide(self.holder(demand)) {
+        let holder = self.holder(demand);
+        let light = self.queue.is_light(holder);
+        match self.decide(now, holder, light) {
             Decision::Refuse => Err(Reason::Full),
             Decision::Admit | Decision::Displace(_) => Ok(()),
         }
@@ -188,6 +200,9 @@ impl<T> State<T> {
             batch.payloads.push(payload);
         }
         batch.room = max.saturating_sub(batch.units);
+        // What is on its way to the queue is held for longer than a batch.
+        self.queue.age(f64::from(self.batch) / self.line());
+        self.light.settle(now);
         let predicted = self.model.service(batch.units.max(1));
         self.commit = Some(Commit { started: now, predicted });
         dead
@@ -205,9 +220,9 @@ impl<T> State<T> {
             self.model.learn(sample);
         }
         self.draw_line();
-        self.prestage.settle(Duration::from_secs_f64(self.model.service(self.batch)));
+        self.prestage.settle(PRESTAGE_MAX);
         let mut trimmed = Vec::new();
-        let line = self.line() + bucket::depth(self.rate, self.config.burst);
+        let line = self.line() + self.bucket.depth();
         while mode == Mode::Enforce && self.queue.held_units() as f64 > line {
             let Some(id) = self.queue.heaviest() else { break };
             trimmed.push(self.turn_out(now, id, Reason::Full));
@@ -236,36 +251,63 @@ impl<T> State<T> {
     }
 
     /// The admission rule of the whole project.
-    fn decide(&mut self, newcomer: Holder) -> Decision {
+    fn decide(&mut self, now: Timestamp, newcomer: Holder, light: bool) -> Decision {
         let held = self.queue.held_units() as f64;
         let after = held + f64::from(newcomer.units);
-        if newcomer.class == Class::Critical || held == 0.0 || after <= self.line() {
+        let kept_free = if light { 0.0 } else { self.kept_free(now) };
+        if held == 0.0 || after + kept_free <= self.line() {
             return Decision::Admit;
         }
-        let burst_line = self.line() + bucket::depth(self.rate, self.config.burst);
-        if self.bucket.tokens() >= f64::from(newcomer.units) && after <= burst_line {
+        if self.bucket.holds(newcomer.units) && after <= self.line() + self.bucket.depth() {
             return Decision::Admit;
         }
-        self.queue.victims(newcomer).map_or(Decision::Refuse, Decision::Displace)
+        match self.queue.victims(newcomer) {
+            // A large victim is spared until all its room is needed.
+            Some(victims) if after - victims.freed() < self.line() => Decision::Admit,
+            Some(victims) => Decision::Displace(victims),
+            None if newcomer.class == Class::Critical => Decision::Admit,
+            None => self.stale(now, newcomer).map_or(Decision::Refuse, Decision::Displace),
+        }
+    }
+
+    /// While the disk hangs nobody is served, and what waited longest will be
+    /// the least wanted when it comes back: it gives way to what is fresh.
+    fn stale(&self, now: Timestamp, newcomer: Holder) -> Option<Victims> {
+        let old = self.config.burst.max(Duration::from_secs_f64(self.model.service(self.batch)));
+        if self.stalled(now) { self.queue.oldest(newcomer, now, old) } else { None }
+    }
+
+    fn stalled(&self, now: Timestamp) -> bool {
+        self.commit.is_some_and(|commit| {
+            now.since(commit.started).as_secs_f64() > STALL_FACTOR * commit.predicted
+        })
+    }
+
+    /// Units kept free for light work that is still to come while the running
+    /// commit lasts.
+    fn kept_free(&self, now: Timestamp) -> f64 {
+        self.commit.map_or(0.0, |commit| {
+            let age = now.since(commit.started).as_secs_f64();
+            self.light.expected(age, commit.predicted)
+        })
     }
 
     fn draw_line(&mut self) {
         self.batch = self.model.batch_effective(&self.config);
         self.rate = self.model.rate(self.batch);
+        self.bucket.resize(self.rate, self.config.burst, self.batch);
     }
 
     /// The load line in units: one batch waiting while one commits, and what
     /// the disk could serve while ticketed requests are on their way to the
     /// queue.
     fn line(&self) -> f64 {
-        f64::from(self.batch) + self.rate * self.prestage.seconds()
+        f64::from(self.batch) + self.prestage.units(self.rate, self.batch)
     }
 
     fn refill(&mut self, now: Timestamp) {
-        let stalled = self.commit.is_some_and(|commit| {
-            now.since(commit.started).as_secs_f64() > STALL_FACTOR * commit.predicted
-        });
-        self.bucket.refill(now, self.rate, self.config.burst, stalled);
+        let stalled = self.stalled(now);
+        self.bucket.refill(now, self.rate, stalled);
     }
 
     fn turn_out(&mut self, now: Timestamp, id: SlotId, reason: Reason) -> Turned<T> {

@@ -104,13 +104,13 @@ fn one_batch_waits_while_one_commits_and_the_rest_is_refused() {
 }
 
 #[test]
-fn an_idle_server_takes_a_burst_of_fifty_milliseconds() {
+fn an_idle_server_takes_a_burst_of_seventy_five_milliseconds() {
     let gate = gate(Mode::Enforce);
     for _ in 0..3 {
         commit(&gate, at(0), MS, Duration::from_micros(200));
     }
-    // 4,750/s for 50 ms are 237 requests at once; then only the line of 95 rules.
-    assert_eq!(fill(&gate, at(1_000), 1).len(), 237);
+    // 4,750/s for 75 ms are 356 requests at once; then only the line of 95 rules.
+    assert_eq!(fill(&gate, at(1_000), 1).len(), 356);
     while taken(&gate, at(1_000)).units > 0 {}
     assert_eq!(fill(&gate, at(1_000), 1).len(), 95);
 }
@@ -148,13 +148,74 @@ fn a_quiet_flow_displaces_the_newest_work_of_a_greedy_one() {
 }
 
 #[test]
-fn displacement_stops_at_equal_shares() {
+fn displacement_stops_where_the_difference_may_be_chance() {
     let gate = gate(Mode::Enforce);
     slow_disk(&gate);
     fill(&gate, at(0), 1);
-    // 95 places for two flows: the newcomer gets as many as leave the other no
-    // fewer than itself.
-    assert_eq!(fill(&gate, at(0), 2).len(), 47);
+    // 95 places for two flows: 41 and 55 units are two deviations of 55 apart.
+    assert_eq!(fill(&gate, at(0), 2).len(), 40);
+}
+
+#[test]
+fn flows_that_ask_alike_do_not_displace_each_other() {
+    let gate = gate(Mode::Enforce);
+    slow_disk(&gate);
+    for round in 0..50 {
+        for request in 0..190 {
+            let now = at(200 * round + request);
+            if let Ok(place) = gate.admit(now, &normal((request * 7 + round * 13) % 20)) {
+                gate.enqueue(now, place, Cost::item(512), Job::default()).unwrap();
+            }
+        }
+        commit(&gate, at(200 * (round + 1)), 10 * MS, 2 * MS);
+        taken(&gate, at(200 * (round + 1)));
+    }
+    let refused = gate.snapshot(at(10_000)).counters.refused[Class::Normal.index()];
+    let displaced = refused[Reason::Displaced.index()];
+    assert!(displaced * 20 < refused[Reason::Full.index()], "{refused:?}");
+}
+
+#[test]
+fn who_sits_on_places_gives_way_to_who_is_served_at_once() {
+    let gate = gate(Mode::Enforce);
+    slow_disk(&gate);
+    // Twenty flows hold the whole line while their passwords are hashed.
+    let places: Vec<_> = (0..95).map(|i| gate.admit(at(0), &normal(i % 20)).unwrap()).collect();
+    let mut served = 0;
+    for round in 0..40 {
+        for flow in 100..110 {
+            let now = at(200 * round);
+            if let Ok(place) = gate.admit(now, &normal(flow)) {
+                gate.enqueue(now, place, Cost::item(512), Job::default()).unwrap();
+            }
+        }
+        commit(&gate, at(200 * (round + 1)), 10 * MS, 2 * MS);
+        served += taken(&gate, at(200 * (round + 1))).units;
+    }
+    assert!(served > 350, "{served}");
+    drop(places);
+}
+
+#[test]
+fn while_the_disk_hangs_the_fresh_take_the_places_of_the_stale() {
+    let gate = gate(Mode::Enforce);
+    slow_disk(&gate);
+    fill(&gate, at(0), 1);
+    taken(&gate, at(0));
+    let stale = fill(&gate, at(0), 1);
+    assert!(gate.admit(at(10), &normal(1)).is_err(), "not hanging yet");
+    assert!(gate.admit(at(5_000), &normal(1)).is_ok());
+    assert_eq!(stale[0].reason(), Some(Reason::Displaced));
+}
+
+#[test]
+fn the_reserve_of_the_bucket_admits_nobody() {
+    let gate = gate(Mode::Enforce);
+    slow_disk(&gate);
+    fill(&gate, at(0), 1);
+    // Ten milliseconds are 4.75 units that the disk did not serve; in an
+    // overload such gaps come by chance.
+    assert!(gate.admit(at(10), &normal(1)).is_err());
 }
 
 #[test]
@@ -218,9 +279,9 @@ fn the_time_on_the_way_to_the_queue_raises_the_line() {
         taken(&gate, now);
     }
     commit(&gate, at(100_000), 10 * MS, 2 * MS);
-    // 475/s * 100 ms = 47.5 more than 95; the bucket holds another 23.
+    // 475/s * 100 ms = 47.5 more than 95; the bucket holds another 95.
     let line = fill(&gate, at(100_000), 1).len();
-    assert!((142..=166).contains(&line), "{line}");
+    assert!((142..=238).contains(&line), "{line}");
 }
 
 #[test]
@@ -268,14 +329,15 @@ fn a_slower_disk_trims_what_a_burst_let_in() {
     for _ in 0..3 {
         commit(&gate, at(0), MS, Duration::from_micros(200));
     }
-    // 4,750/s: 95 and, after an idle second, 237 more.
+    // 4,750/s: 95 and, after an idle second, 356 more.
     let jobs = fill(&gate, at(1_000), 1);
     assert!(jobs.len() > 200, "{}", jobs.len());
     for _ in 0..30 {
         commit(&gate, at(2_000), 10 * MS, 2 * MS);
     }
     let trimmed = jobs.iter().filter(|job| job.reason() == Some(Reason::Full)).count();
-    assert!(gate.snapshot(at(2_000)).waiting_units <= 119);
+    // 475/s for 75 ms would be 36, so a batch of 95 is the burst.
+    assert!(gate.snapshot(at(2_000)).waiting_units <= 190);
     assert_eq!(jobs.len() - trimmed, gate.snapshot(at(2_000)).waiting_units as usize);
 }
 
@@ -286,8 +348,11 @@ fn a_stalled_commit_earns_no_burst() {
     fill(&gate, at(0), 1);
     taken(&gate, at(0));
     fill(&gate, at(0), 1);
-    // The commit hangs for a minute: nothing was idle.
-    assert!(gate.admit(at(60_000), &normal(1)).is_err());
+    // The commit hangs for a minute: nothing was idle, nobody comes in who
+    // pushes nobody out.
+    let held = gate.snapshot(at(60_000)).waiting_units;
+    let _ = gate.admit(at(60_000), &normal(1));
+    assert!(gate.snapshot(at(60_000)).waiting_units < held);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who holds most: an indexed binary heap over the lanes of one class.
+//! Who took most of late and still holds something: an indexed binary heap over the lanes of one class.
 //!
 //! Each lane knows its own rank, so a change of weight costs O(log lanes) and
 //! no allocation. Equal weights are ordered by lane index, for the sake of
@@ -8,7 +8,7 @@ use core::cmp::Reverse;
 
 use crate::write::queue::lanes::Lane;
 
-/// A max-heap of lane indices by units held.
+/// A max-heap of lane indices by score.
 #[derive(Debug)]
 pub(super) struct Heaviest(Vec<u32>);
 
@@ -19,6 +19,18 @@ impl Heaviest {
 
     pub(super) fn peek(&self) -> Option<u32> {
         self.0.first().copied()
+    }
+
+    /// Every lane, in no order.
+    pub(super) fn lanes(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// Puts all lanes in order again, after many of them changed.
+    pub(super) fn rebuild(&mut self, lanes: &mut [Lane]) {
+        for rank in (0..self.0.len() / 2).rev() {
+            self.sink(lanes, rank);
+        }
     }
 
     pub(super) fn push(&mut self, lanes: &mut [Lane], lane: u32) {
@@ -42,9 +54,10 @@ impl Heaviest {
         }
     }
 
-    fn key(&self, lanes: &[Lane], rank: usize) -> (u32, Reverse<u32>) {
+    fn key(&self, lanes: &[Lane], rank: usize) -> (u64, Reverse<u32>) {
         let lane = self.0[rank];
-        (lanes[lane as usize].units, Reverse(lane))
+        // The bits of floats that are not negative are in their order.
+        (lanes[lane as usize].score.to_bits(), Reverse(lane))
     }
 
     fn swap(&mut self, lanes: &mut [Lane], a: usize, b: usize) {

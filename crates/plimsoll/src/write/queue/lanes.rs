@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use crate::demand::{Class, Flow};
 use crate::write::queue::heaviest::Heaviest;
 use crate::write::queue::links::{Links, List};
+use crate::write::queue::usage::Usage;
 
 /// One flow's places in one class.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Lane {
     pub(super) flow: Flow,
     /// Units reserved and waiting.
     pub(super) units: u32,
+    /// What its flow took lately; see [`Usage`].
+    pub(super) score: f64,
     /// Every place it holds, oldest first.
     pub(super) held: List,
     /// Those of them that wait in the queue, oldest first.
@@ -33,6 +36,7 @@ pub(super) struct Lanes {
     free: Vec<u32>,
     found: HashMap<(Flow, Class), u32, BuildHasherDefault<FlowHasher>>,
     pub(super) heaviest: [Heaviest; Class::COUNT],
+    pub(super) usage: Usage,
 }
 
 impl Lanes {
@@ -42,11 +46,8 @@ impl Lanes {
             free: Vec::with_capacity(capacity),
             found: HashMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
             heaviest: core::array::from_fn(|_| Heaviest::with_capacity(capacity)),
+            usage: Usage::new(),
         }
-    }
-
-    pub(super) fn find(&self, class: Class, flow: Flow) -> Option<&Lane> {
-        self.found.get(&(flow, class)).map(|&lane| &self.entries[lane as usize])
     }
 
     pub(super) fn find_or_insert(&mut self, class: Class, flow: Flow) -> u32 {
@@ -57,6 +58,7 @@ impl Lanes {
             class,
             flow,
             units: 0,
+            score: self.usage.of(class, flow),
             held: List::EMPTY,
             waiting: List::EMPTY,
             deficit: 0,
@@ -75,13 +77,34 @@ impl Lanes {
         lane
     }
 
-    /// Changes what a lane holds by `change` units and puts it back in order.
-    pub(super) fn weigh(&mut self, lane: u32, change: i64) {
+    /// Changes what a lane holds by `change` units, and what it took by as
+    /// much if they were not `served`, and puts it back in order.
+    pub(super) fn weigh(&mut self, lane: u32, change: i64, served: bool) {
         let entry = &mut self.entries[lane as usize];
         let units = i64::from(entry.units) + change;
         entry.units = u32::try_from(units.max(0)).unwrap_or(u32::MAX);
+        if served {
+            return;
+        }
+        entry.score = self.usage.add(entry.class, entry.flow, change as f64);
         let class = entry.class.index();
         self.heaviest[class].reorder(&mut self.entries, lane);
+    }
+
+    /// A batch was taken: what was taken before counts less, and what is held
+    /// still counts `again`.
+    pub(super) fn age(&mut self, again: f64) {
+        if let Some(factor) = self.usage.age() {
+            self.entries.iter_mut().for_each(|lane| lane.score *= factor);
+        }
+        for heaviest in &mut self.heaviest {
+            for &lane in heaviest.lanes() {
+                let entry = &mut self.entries[lane as usize];
+                let units = f64::from(entry.units) * again;
+                entry.score = self.usage.add(entry.class, entry.flow, units);
+            }
+            heaviest.rebuild(&mut self.entries);
+        }
     }
 
     /// Forgets a lane that holds nothing.

@@ -7,10 +7,11 @@
 //! - Dequeue: the classes in order, and within a class deficit round robin over
 //!   the flows (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit
 //!   Round Robin", 1996).
-//! - Displacement: the *newest* place of the flow that holds most, the lowest
-//!   class first. It needs no rates and no configuration, wastes no capacity, and
-//!   leaves a quiet flow beside a greedy one with all it asks for; drop-from-the-
-//!   longest is due to McKenney, "Stochastic Fairness Queueing", 1990.
+//! - Displacement: the *newest* place of the flow that took most of late, the
+//!   lowest class first, and only for a newcomer whose flow took less by more than
+//!   chance explains. It needs no rates and no configuration, wastes no capacity,
+//!   and leaves a quiet flow beside a greedy one with all it asks for; drop from
+//!   the longest is due to McKenney, "Stochastic Fairness Queueing", 1990.
 
 mod heaviest;
 mod lanes;
@@ -18,6 +19,9 @@ mod links;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod usage;
+
+use core::time::Duration;
 
 use crate::Timestamp;
 use crate::demand::{Class, Flow};
@@ -33,6 +37,12 @@ pub(crate) use crate::write::queue::slots::SlotId;
 const QUANTUM_UNITS: u32 = 1;
 /// How many places one newcomer may push out.
 const VICTIMS_MAX: usize = 16;
+/// Lanes whose next item does not fit into the rest of a batch and which others
+/// may overtake to fill it. Their turn comes first in the next batch.
+const OVERTAKEN_MAX: u32 = 16;
+/// How many standard deviations of a count apart two flows must be before one
+/// gives way to the other: flows that ask alike must not displace each other.
+const APART: f64 = 2.0;
 /// Places and lanes that need no allocation.
 const CAPACITY: usize = 4096;
 
@@ -40,11 +50,17 @@ const CAPACITY: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Victims {
     ids: [Option<SlotId>; VICTIMS_MAX],
+    freed: u64,
 }
 
 impl Victims {
     pub(crate) fn iter(&self) -> impl Iterator<Item = SlotId> {
         self.ids.iter().map_while(|id| *id)
+    }
+
+    /// The units they hold.
+    pub(crate) const fn freed(&self) -> f64 {
+        self.freed as f64
     }
 }
 
@@ -119,7 +135,7 @@ impl<T> FairQueue<T> {
         let id = self.slots.insert(lane, holder.units, now, deadline);
         let list = &mut self.lanes.entries[lane as usize].held;
         list.push_back(self.slots.entries(), id.index, held);
-        self.lanes.weigh(lane, i64::from(holder.units));
+        self.lanes.weigh(lane, i64::from(holder.units), false);
         self.reserved_units += u64::from(holder.units);
         id
     }
@@ -153,7 +169,7 @@ impl<T> FairQueue<T> {
         let (lane, reserved_at) = (slot.lane, slot.reserved_at);
         self.reserved_units -= u64::from(reserved);
         self.waiting_units += u64::from(units);
-        self.lanes.weigh(lane, i64::from(units) - i64::from(reserved));
+        self.lanes.weigh(lane, i64::from(units) - i64::from(reserved), false);
         let entry = &mut self.lanes.entries[lane as usize];
         let idle = entry.waiting.is_empty();
         entry.waiting.push_back(self.slots.entries(), id.index, waiting);
@@ -169,7 +185,7 @@ impl<T> FairQueue<T> {
     pub(crate) fn release(&mut self, id: SlotId) -> bool {
         match self.slots.get(id).map(|slot| &slot.usage) {
             Some(Use::Reserved) => {
-                self.detach(id.index);
+                self.detach(id.index, false);
                 self.slots.remove(id.index);
                 true
             }
@@ -184,7 +200,7 @@ impl<T> FairQueue<T> {
     /// Pushes a place out. Waiting work comes back to be answered; a reserved
     /// place is marked and told at its next step.
     pub(crate) fn displace(&mut self, id: SlotId, rejection: Rejection) -> (Holder, Option<T>) {
-        let holder = self.detach(id.index);
+        let holder = self.detach(id.index, false);
         if matches!(self.slots.at(id.index).usage, Use::Waiting(_))
             && let Use::Waiting(payload) = self.slots.remove(id.index)
         {
@@ -195,75 +211,127 @@ impl<T> FairQueue<T> {
     }
 
     /// The places that would give way to `newcomer`: those of a lower class,
-    /// or the newest of the heaviest flow of its own class as long as the
-    /// newcomer's flow then holds no more than the victim's.
+    /// or the newest of the flow of its own class that took most, if the
+    /// newcomer's flow took less.
     pub(crate) fn victims(&mut self, newcomer: Holder) -> Option<Victims> {
         let below = Class::ALL.into_iter().take_while(|class| *class < newcomer.class);
         for class in below {
             if let Some(lane) = self.lanes.heaviest[class.index()].peek()
-                && let Some((victims, _)) = self.newest(lane, newcomer.units)
+                && let Some(victims) = self.newest(lane, newcomer.units)
             {
                 return Some(victims);
             }
         }
-        let lane = self.lanes.heaviest[newcomer.class.index()].peek()?;
-        let own = self.lanes.find(newcomer.class, newcomer.flow).map_or(0, |lane| lane.units);
-        let heaviest = &self.lanes.entries[lane as usize];
-        if heaviest.flow == newcomer.flow {
-            return None;
-        }
-        let theirs = heaviest.units;
-        let (victims, freed) = self.newest(lane, newcomer.units)?;
-        (u64::from(own) + u64::from(newcomer.units) <= u64::from(theirs) - freed).then_some(victims)
+        let lane = self.lighter(newcomer, u64::from(newcomer.units))?;
+        let victims = self.newest(lane, newcomer.units)?;
+        self.lighter(newcomer, victims.freed).is_some().then_some(victims)
     }
 
-    /// The newest place of the heaviest flow of the lowest class below
-    /// `Critical`.
+    /// The oldest place of the flow of the newcomer's class that took most, if
+    /// it is older than `age` and no smaller than the newcomer.
+    pub(crate) fn oldest(
+        &self,
+        newcomer: Holder,
+        now: Timestamp,
+        age: Duration,
+    ) -> Option<Victims> {
+        let lane = self.lanes.heaviest[newcomer.class.index()].peek()?;
+        let id = self.slots.id(self.lanes.entries[lane as usize].held.head);
+        let slot = self.slots.get(id)?;
+        let old = now.since(slot.reserved_at) > age && slot.units >= newcomer.units;
+        let mut ids = [None; VICTIMS_MAX];
+        ids[0] = Some(id);
+        old.then_some(Victims { ids, freed: u64::from(slot.units) })
+    }
+
+    /// Whether somebody would give way to `newcomer` if the queue were full.
+    pub(crate) fn is_light(&self, newcomer: Holder) -> bool {
+        let mut below = Class::ALL.into_iter().take_while(|class| *class < newcomer.class);
+        below.any(|class| self.lanes.heaviest[class.index()].peek().is_some())
+            || self.lighter(newcomer, u64::from(newcomer.units)).is_some()
+    }
+
+    /// The lane that took most of the newcomer's class, if the newcomer's flow
+    /// took less by more than chance even after `freed` units changed hands.
+    fn lighter(&self, newcomer: Holder, freed: u64) -> Option<u32> {
+        let Holder { class, flow, units } = newcomer;
+        let lane = self.lanes.heaviest[class.index()].peek()?;
+        let heaviest = &self.lanes.entries[lane as usize];
+        let scale = self.lanes.usage.scale();
+        let theirs = heaviest.score / scale - freed as f64;
+        let own = self.lanes.usage.of(class, flow) / scale + f64::from(units);
+        let apart = APART * theirs.max(0.0).sqrt();
+        (heaviest.flow != flow && own + apart <= theirs).then_some(lane)
+    }
+
+    /// A batch was taken: what flows took before it counts a little less, and
+    /// what they still hold counts `again`.
+    pub(crate) fn age(&mut self, again: f64) {
+        self.lanes.age(again);
+    }
+
+    /// The oldest place of the flow that took most, of the lowest class below
+    /// `Critical`: what waited longest is least likely to be waited for still.
     pub(crate) fn heaviest(&self) -> Option<SlotId> {
         let classes = Class::ALL.into_iter().filter(|class| *class != Class::Critical);
         let lane = classes.filter_map(|class| self.lanes.heaviest[class.index()].peek()).next()?;
-        Some(self.slots.id(self.lanes.entries[lane as usize].held.tail))
+        Some(self.slots.id(self.lanes.entries[lane as usize].held.head))
     }
 
     /// The next piece of work that fits into `room` units; the first of a
     /// batch always fits.
     pub(crate) fn pop(&mut self, room: u32, first: bool) -> Option<Popped<T>> {
-        let class = Class::ALL.into_iter().rev().find(|c| !self.rings[c.index()].is_empty())?;
-        let ring = class.index();
-        loop {
-            let lane = self.rings[ring].head;
+        let classes = Class::ALL.into_iter().rev();
+        classes.map(Class::index).find_map(|class| self.pop_of(class, room, first))
+    }
+
+    fn pop_of(&mut self, class: usize, room: u32, first: bool) -> Option<Popped<T>> {
+        let mut lane = self.rings[class].head;
+        let mut overtaken = 0;
+        while lane != NONE {
             let entry = &mut self.lanes.entries[lane as usize];
-            let index = entry.waiting.head;
+            let (index, next) = (entry.waiting.head, entry.ring.next);
             let units = self.slots.at(index).units;
             if units > room && !first {
-                return None;
+                overtaken += 1;
+                if overtaken > OVERTAKEN_MAX {
+                    return None;
+                }
+                lane = next;
+                continue;
             }
             if entry.deficit < units {
                 entry.deficit += QUANTUM_UNITS;
-                if entry.deficit < units {
-                    self.rings[ring].unlink(&mut self.lanes.entries, lane, RING);
-                    self.rings[ring].push_back(&mut self.lanes.entries, lane, RING);
-                    continue;
-                }
             }
-            entry.deficit -= units;
-            let turn_over = entry.deficit == 0;
-            let deadline = self.slots.at(index).deadline;
-            let holder = self.detach(index);
-            if turn_over && self.lanes.entries[lane as usize].ring_member() {
-                self.rings[ring].unlink(&mut self.lanes.entries, lane, RING);
-                self.rings[ring].push_back(&mut self.lanes.entries, lane, RING);
+            if entry.deficit < units {
+                self.rings[class].unlink(&mut self.lanes.entries, lane, RING);
+                self.rings[class].push_back(&mut self.lanes.entries, lane, RING);
+                // Alone in the rest of the ring, it takes turns with itself.
+                lane = if next == NONE { lane } else { next };
+                continue;
             }
-            if let Use::Waiting(payload) = self.slots.remove(index) {
-                return Some(Popped { payload, holder, deadline });
-            }
+            return self.serve(class, lane, index, units);
+        }
+        None
+    }
+
+    fn serve(&mut self, class: usize, lane: u32, index: u32, units: u32) -> Option<Popped<T>> {
+        self.lanes.entries[lane as usize].deficit -= units;
+        let deadline = self.slots.at(index).deadline;
+        let holder = self.detach(index, true);
+        if self.lanes.entries[lane as usize].ring_member() {
+            self.rings[class].unlink(&mut self.lanes.entries, lane, RING);
+            self.rings[class].push_back(&mut self.lanes.entries, lane, RING);
+        }
+        match self.slots.remove(index) {
+            Use::Waiting(payload) => Some(Popped { payload, holder, deadline }),
+            _ => None,
         }
     }
 
     /// Walks a lane from its newest place until `units` are found.
-    fn newest(&mut self, lane: u32, units: u32) -> Option<(Victims, u64)> {
-        let mut victims = Victims { ids: [None; VICTIMS_MAX] };
-        let mut freed = 0;
+    fn newest(&mut self, lane: u32, units: u32) -> Option<Victims> {
+        let mut victims = Victims { ids: [None; VICTIMS_MAX], freed: 0 };
         let mut index = self.lanes.entries[lane as usize].held.tail;
         for id in &mut victims.ids {
             if index == NONE {
@@ -271,9 +339,9 @@ impl<T> FairQueue<T> {
             }
             *id = Some(self.slots.id(index));
             let slot = self.slots.at(index);
-            freed += u64::from(slot.units);
-            if freed >= u64::from(units) {
-                return Some((victims, freed));
+            victims.freed += u64::from(slot.units);
+            if victims.freed >= u64::from(units) {
+                return Some(victims);
             }
             index = slot.held.previous;
         }
@@ -281,7 +349,8 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes a place out of its lane and of every sum; the slot itself stays.
-    fn detach(&mut self, index: u32) -> Holder {
+    /// What was `served` stays counted as taken.
+    fn detach(&mut self, index: u32, served: bool) -> Holder {
         let slot = self.slots.at(index);
         let (lane, units) = (slot.lane, slot.units);
         let was_waiting = matches!(slot.usage, Use::Waiting(_));
@@ -299,7 +368,7 @@ impl<T> FairQueue<T> {
         } else {
             self.reserved_units -= u64::from(units);
         }
-        self.lanes.weigh(lane, -i64::from(units));
+        self.lanes.weigh(lane, -i64::from(units), served);
         if self.lanes.entries[lane as usize].held.is_empty() {
             self.lanes.remove(lane);
         }

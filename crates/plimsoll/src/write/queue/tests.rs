@@ -50,13 +50,18 @@ fn higher_classes_are_served_first() {
 }
 
 #[test]
-fn what_does_not_fit_into_the_room_comes_first_in_the_next_batch() {
+fn what_does_not_fit_is_overtaken_and_loses_no_turn() {
     let mut queue = FairQueue::new();
     queue_up(&mut queue, 1, 5, 10);
-    queue_up(&mut queue, 2, 1, 20);
-    assert!(queue.pop(4, false).is_none());
-    assert_eq!(queue.pop(4, true).map(|popped| popped.payload), Some(20));
-    assert_eq!(queue.pop(5, false).map(|popped| popped.payload), Some(10));
+    for payload in 20..30 {
+        queue_up(&mut queue, 2, 1, payload);
+    }
+    let mut pop = |room| queue.pop(room, false).map(|popped| popped.payload);
+    // No room for the large one: the batch is filled all the same.
+    assert_eq!([pop(4), pop(3), pop(2), pop(1)], [Some(20), Some(21), Some(22), Some(23)]);
+    // The next batch: the large one takes its turns and is in it.
+    let batch: Vec<_> = core::iter::from_fn(|| pop(9)).take(5).collect();
+    assert_eq!(batch, [24, 25, 26, 27, 10]);
 }
 
 #[test]
@@ -73,7 +78,7 @@ fn a_place_is_given_back_once_whatever_its_index_is_used_for_since() {
 proptest! {
     /// The heap agrees with looking at every lane, after any sequence of changes.
     #[test]
-    fn the_victim_is_the_newest_place_of_the_heaviest_flow(
+    fn the_one_trimmed_is_the_oldest_place_of_the_heaviest_flow(
         changes in prop::collection::vec((0..8u64, 1..20u32, any::<bool>()), 1..200),
     ) {
         let mut queue = FairQueue::<u64>::new();
@@ -94,8 +99,8 @@ proptest! {
                 Some(id) => {
                     let found = places.iter().find(|place| place.0 == id).expect("held");
                     prop_assert_eq!(held(found.1), most);
-                    let newest = places.iter().rfind(|place| place.1 == found.1).expect("held");
-                    prop_assert_eq!(newest.0, id);
+                    let oldest = places.iter().find(|place| place.1 == found.1).expect("held");
+                    prop_assert_eq!(oldest.0, id);
                 }
             }
             let sum: u32 = places.iter().map(|place| place.2).sum();
@@ -104,7 +109,7 @@ proptest! {
         let rejection = Rejection {
             gate: Gate::Write,
             reason: Reason::Displaced,
-            retry_after: core::time::Duration::from_secs(1),
+            retry_after: Duration::from_secs(1),
         };
         while let Some(id) = queue.heaviest() {
             queue.displace(id, rejection);
