@@ -64,7 +64,11 @@ fn case(case: &CaseReport) {
 
 fn matrix(report: &LabReport) {
     let Some(first) = report.cases.first() else { return };
-    let names: Vec<_> = first.rows.iter().filter(|row| row.setting.is_none()).collect();
+    let names: Vec<_> = first
+        .rows
+        .iter()
+        .filter(|row| row.setting.is_none() && !row.controller.starts_with("mutant"))
+        .collect();
     let short = |name: &str| name.chars().take(9).collect::<String>();
     let heads: String = names.iter().map(|row| format!("{:>10}", short(&row.controller))).collect();
     line(&format!("{:<30}{heads}{:>14}", "", "best fixed"));

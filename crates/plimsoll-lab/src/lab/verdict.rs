@@ -56,4 +56,4 @@ pub fn pass_marks(scenario: &Scenario, score: &Score, unbounded: Option<f64>) ->
 }
 
 /// tau, the burst that ships.
-const BURST_SECONDS: f64 = 0.05;
+const BURST_SECONDS: f64 = 0.075;

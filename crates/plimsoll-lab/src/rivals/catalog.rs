@@ -59,7 +59,7 @@ impl Mutant {
 }
 
 /// Limits on the queue, in batches, among which the best fixed one is sought.
-pub const FIXED_IN_BATCHES: [f64; 10] = [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0];
+pub const FIXED_IN_BATCHES: [f64; 6] = [0.5, 1.0, 1.5, 2.5, 6.0, 16.0];
 
 /// A queue of at most `batches` batches.
 pub fn fixed(server: &Server, batches: f64) -> Setting {
