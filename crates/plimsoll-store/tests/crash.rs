@@ -27,6 +27,10 @@ const SEED: u64 = 0x5EED;
 type Model = BTreeMap<Key, Vec<u8>>;
 
 fn open(disk: &SimDisk) -> Result<LogStore, OpenError> {
+    LogStore::open(options(disk))
+}
+
+fn options(disk: &SimDisk) -> OpenOptions {
     let mut options = OpenOptions::on(Arc::new(disk.clone()));
     // The gate has its own tests.
     options.mode = Mode::Off;
@@ -35,7 +39,8 @@ fn open(disk: &SimDisk) -> Result<LogStore, OpenError> {
     options.txn_bytes_max = 7 << 10;
     options.table_bytes_max = 4 << 10;
     options.cache_bytes = 1 << 20;
-    LogStore::open(options)
+    options.calibrate = false;
+    options
 }
 
 /// Transactions of one to three operations on few keys, some of several sectors.
@@ -271,6 +276,7 @@ fn damage_to_any_group_that_is_followed_by_another_is_refused_by_file_and_offset
     options.log_segment_bytes = 16 << 10;
     options.log_bytes_max = 1 << 20;
     options.txn_bytes_max = 7 << 10;
+    options.calibrate = false;
     // Several segments, and no checkpoint that would make them superfluous.
     let store = LogStore::open(options).unwrap();
     let txns = workload();
@@ -307,6 +313,7 @@ fn damage_to_the_header_of_a_segment_in_use_is_refused() {
     options.log_segment_bytes = 16 << 10;
     options.log_bytes_max = 1 << 20;
     options.txn_bytes_max = 7 << 10;
+    options.calibrate = false;
     let store = LogStore::open(options).unwrap();
     for txn in workload() {
         submit(&store, txn, once()).blocking_recv().unwrap().unwrap();
@@ -360,5 +367,29 @@ fn a_store_that_is_killed_and_started_again_and_again_keeps_everything() {
             drop(store);
         }
         assert_eq!(revision, 40 * commits as u64);
+    }
+}
+
+#[test]
+fn a_power_cut_in_the_measurement_of_the_disk_loses_nothing() {
+    let txns = workload();
+    for operation in (0..).step_by(3) {
+        let disk = SimDisk::new();
+        let answers = run(&disk, &txns[..3]);
+        let disk = disk.after_kill();
+        disk.fail_at(operation, Fault::PowerCut);
+        // Probes of 20 KiB need a segment that they fit into: several of these.
+        let store = LogStore::open(OpenOptions {
+            calibrate: true,
+            log_segment_bytes: 64 << 10,
+            log_bytes_max: 256 << 10,
+            ..options(&disk)
+        });
+        let done = store.is_ok_and(|store| store.health().is_ok()) && !disk.has_failed();
+        check_power_cut(&disk, &txns[..3], &answers, &|| format!("operation {operation}"));
+        if done {
+            assert!(operation > 40, "{operation} operations are no measurement");
+            return;
+        }
     }
 }

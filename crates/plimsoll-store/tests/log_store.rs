@@ -19,6 +19,9 @@ fn options(dir: &Path) -> OpenOptions {
     options.log_bytes_max = 8 << 20;
     options.txn_bytes_max = 256 << 10;
     options.table_bytes_max = 1 << 20;
+    // The gate has its own tests.
+    options.mode = plimsoll::Mode::Off;
+    options.calibrate = false;
     options
 }
 
@@ -252,4 +255,31 @@ fn a_door_that_asks_both_gates_gets_a_place_of_the_store() {
     let place = Some(admission.admit(store.now(), &common::demand()).unwrap());
     let answer = store.submit(Transact { txn: put("a", "1"), decide: once(), place });
     assert_eq!(answer.blocking_recv().unwrap().unwrap(), 1);
+}
+
+#[test]
+fn the_disk_is_measured_before_the_first_client_and_nothing_is_left_of_it() {
+    use std::time::Duration;
+
+    use plimsoll_store::disk::{Delays, RealDisk, SlowDisk};
+
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut options = options(dir.path());
+        let disk = Arc::new(RealDisk::new(dir.path()).unwrap());
+        let delays = Delays::new(Duration::from_millis(4), Duration::from_millis(1));
+        options.disk = Arc::new(SlowDisk::new(disk, delays));
+        options.calibrate = true;
+        LogStore::open(options).unwrap()
+    };
+    for round in 0..3 {
+        let store = open();
+        let snapshot = store.gate().snapshot(store.now());
+        assert!(snapshot.flush >= Duration::from_millis(4), "{snapshot:?}");
+        assert!(snapshot.per_unit >= Duration::from_micros(900), "{snapshot:?}");
+        assert_eq!(store.view().revision(), round);
+        let all = Range { prefix: b"", after: b"", keys_max: 10 };
+        assert_eq!(store.view().range(all).unwrap().len(), usize::from(round > 0));
+        assert_eq!(commit(&store, put("a", "1")).unwrap(), round + 1);
+    }
 }

@@ -23,14 +23,16 @@ pub(crate) struct Limits {
 
 /// See the module.
 pub(crate) struct Committer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     segments: Arc<Segments>,
-    log: Log,
+    pub(super) log: Log,
     limits: Limits,
     taken: Taken<Pending>,
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Taken from the gate, but too much for one group.
     carried: VecDeque<Pending>,
+    /// What an answer took in the last commit, each.
+    answering: Duration,
 }
 
 impl Committer {
@@ -41,8 +43,8 @@ impl Committer {
         limits: Limits,
     ) -> Self {
         let batch = Batch::new(shared.txn_bytes_max);
-        let (taken, carried) = (Taken::default(), VecDeque::new());
-        Self { shared, segments, log, limits, taken, batch, carried }
+        let (taken, carried, answering) = Default::default();
+        Self { shared, segments, log, limits, taken, batch, carried, answering }
     }
 
     /// Commits until the store is closed and nothing waits any more.
@@ -84,8 +86,14 @@ impl Committer {
             Ok(appended) => {
                 self.apply(&appended.group);
                 let flush = appended.flush;
-                self.committed(units, flush, work + (clock.now() - writing).saturating_sub(flush));
+                let work = work + (clock.now() - writing).saturating_sub(flush);
+                // Answering holds up the next commit, so it is part of the work; but
+                // nobody waits for it to be measured: the last commit's stands for it.
+                let answers = self.batch.accepted.len() as u32;
+                self.committed(units, flush, work + self.answering * answers);
+                let answering = clock.now();
                 answer(self.batch.accepted.drain(..), Ok);
+                self.answering = (clock.now() - answering) / answers.max(1);
             }
             Err(error) => self.refuse_group(error),
         }
@@ -201,7 +209,7 @@ pub(crate) fn apply(group: &Group, table: &Table) {
     }
 }
 
-fn answer(
+pub(super) fn answer(
     accepted: impl Iterator<Item = (Reply, Revision)>,
     answer: impl Fn(Revision) -> Result<Revision, StoreError>,
 ) {

@@ -7,6 +7,7 @@
 
 mod admission;
 mod batch;
+mod calibrate;
 mod checkpoint;
 mod committer;
 mod open;

@@ -108,7 +108,7 @@ impl LogStore {
         let debt_gate = debt_gate(options.table_bytes_max)?;
         let shared = Arc::new(Shared::new(gate, debt_gate, options.clock, published, bounds));
         let log = Log::new(Arc::clone(&segments), options.clock, store_id, tail, position);
-        let committer = Committer::new(Arc::clone(&shared), Arc::clone(&segments), log, limits);
+        let mut committer = Committer::new(Arc::clone(&shared), Arc::clone(&segments), log, limits);
         let checkpoint =
             Checkpoint { shared: Arc::clone(&shared), segments: Arc::clone(&segments), database };
 
@@ -116,6 +116,9 @@ impl LogStore {
         let ahead = Arc::clone(&store.segments);
         store.threads.segments =
             Some(spawn("plimsoll-log", move || ahead.prepare_ahead(), &*disk)?);
+        if options.calibrate {
+            committer.calibrate();
+        }
         store.threads.checkpoint =
             Some(spawn("plimsoll-state", guard(&store.shared, || checkpoint.run()), &*disk)?);
         store.threads.committer =

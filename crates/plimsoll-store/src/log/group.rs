@@ -96,16 +96,24 @@ pub(crate) fn checksum(group: &[u8]) -> u32 {
 pub(crate) struct GroupBuilder {
     buffer: Vec<u8>,
     txns: u32,
+    /// Written to be measured: nobody replays it.
+    probe: bool,
 }
 
 impl GroupBuilder {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; HEADER_BYTES], txns: 0 }
+        Self { buffer: vec![0; HEADER_BYTES], txns: 0, probe: false }
     }
 
     pub(crate) fn clear(&mut self) {
         self.buffer.truncate(HEADER_BYTES);
         self.txns = 0;
+        self.probe = false;
+    }
+
+    /// Makes it a probe: its transactions will not count.
+    pub(crate) const fn make_probe(&mut self) {
+        self.probe = true;
     }
 
     pub(crate) const fn txns(&self) -> u32 {
@@ -141,7 +149,7 @@ impl GroupBuilder {
     /// its lengths and its checksum here.
     pub(crate) fn seal(&mut self, header: &mut GroupHeader) -> &[u8] {
         header.payload_bytes = self.payload_bytes() as u32;
-        header.txns = self.txns;
+        header.txns = if self.probe { 0 } else { self.txns };
         header.write(&mut self.buffer);
         let end = HEADER_BYTES + header.payload_bytes as usize;
         header.crc = checksum(&self.buffer[..end]);
@@ -173,10 +181,12 @@ pub(crate) struct Op {
 }
 
 impl Group {
-    /// Its operations in order, as slices of the payload. Ends early where the
-    /// payload is malformed, which a right checksum rules out but for a bug.
+    /// Its operations in order, as slices of the payload; none of a probe. Ends
+    /// early where the payload is malformed, which a right checksum rules out but
+    /// for a bug.
     pub(crate) fn ops(&self) -> Ops<'_> {
-        Ops { payload: &self.payload, at: 0, ops: 0, next_revision: self.header.first_revision }
+        let at = if self.header.txns == 0 { self.payload.len() } else { 0 };
+        Ops { payload: &self.payload, at, ops: 0, next_revision: self.header.first_revision }
     }
 }
 

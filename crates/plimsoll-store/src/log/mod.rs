@@ -13,7 +13,7 @@ mod segment;
 mod segments;
 mod writer;
 
-pub(crate) use crate::log::group::{Group, GroupBuilder, encoded_bytes};
+pub(crate) use crate::log::group::{Group, GroupBuilder, GroupHeader, encoded_bytes};
 pub use crate::log::recovery::Damage;
 pub(crate) use crate::log::recovery::{Position, RecoverError, Recovered, recover};
 pub(crate) use crate::log::segment::has_log;

@@ -76,8 +76,8 @@ impl Log {
             txns: 0,
             previous_crc: self.position.crc,
         };
+        segment.file.begin_group(builder.txns());
         let bytes = builder.seal(&mut header);
-        segment.file.begin_group(header.txns);
         if let Err(error) = write_all_at(&*segment.file, self.offset, bytes) {
             return Err(self.take_back(&segment, &error));
         }
