@@ -3,10 +3,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
-use plimsoll::{Class, Cost, Demand, Flow, Timestamp};
+use plimsoll::{Class, Demand, Flow, RouteCosts, Timestamp};
 use plimsoll_http::door::{Classify, Route};
 use plimsoll_listener::PeerAddr;
 use plimsoll_vault::Vault;
@@ -15,9 +17,11 @@ use serde::Deserialize;
 use crate::face::{api_path, operation, query, token};
 use crate::logins::RecentLogins;
 
-/// What a transaction adds to the log beside the body: keys, nonces, records.
-/// Corrected as soon as the transaction is known.
+/// What a transaction adds to the log beside the body, for a route that nobody has
+/// used yet: keys, nonces, records.
 const OVERHEAD_BYTES: u64 = 1024;
+/// Nobody is taken to wait longer for an answer.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
 /// More of a login's body is not read for the role.
 const ROLE_BODY_BYTES_MAX: usize = 4096;
 
@@ -46,11 +50,12 @@ const CONTINUATION: [&str; 6] = [
 
 /// The routes of a Vault server.
 pub(crate) struct VaultRoutes {
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) logins: Arc<RecentLogins>,
-    pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    vault: Arc<Vault>,
+    logins: Arc<RecentLogins>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Keys the hash of addresses, so that nobody can choose whose share it is.
-    pub(crate) hasher: RandomState,
+    hasher: RandomState,
+    costs: RouteCosts,
 }
 
 impl Classify for VaultRoutes {
@@ -63,7 +68,9 @@ impl Classify for VaultRoutes {
         }
         let caller = token(&parts.headers).and_then(|token| self.vault.caller(token));
         let flow = caller.as_ref().map_or_else(|| self.address_flow(parts), |c| Flow(c.flow));
-        let demand = |class| Demand { class, flow, cost: cost(parts), deadline: None };
+        let cost = self.costs.estimate(self.template(&parts.method, &path), content_length(parts));
+        let deadline = Some((self.clock)() + patience(parts));
+        let demand = |class| Demand { class, flow, cost, deadline };
         if starts_with_any(&path, &ADMINISTRATION) {
             return match caller {
                 Some(caller) if caller.policies_root => Route::Write(demand(Class::Critical)),
@@ -75,7 +82,10 @@ impl Classify for VaultRoutes {
     }
 
     fn refine(&self, parts: &Parts, body: &Bytes, mut demand: Demand) -> Demand {
-        demand.cost = Cost::item(body.len() as u64 + OVERHEAD_BYTES);
+        if let Some(Ok(path)) = api_path(parts.uri.path()) {
+            let template = self.template(&parts.method, &path);
+            demand.cost = self.costs.estimate(template, body.len() as u64);
+        }
         if let Some(login) = self.login(parts, body)
             && self.logins.contains(login, (self.clock)())
         {
@@ -90,6 +100,32 @@ impl Classify for VaultRoutes {
 }
 
 impl VaultRoutes {
+    pub(crate) fn new(
+        vault: Arc<Vault>,
+        logins: Arc<RecentLogins>,
+        clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    ) -> Self {
+        let (hasher, costs) = (RandomState::new(), RouteCosts::new(OVERHEAD_BYTES));
+        Self { vault, logins, clock, hasher, costs }
+    }
+
+    /// Learns from a request that has written.
+    pub(crate) fn learn(&self, parts: &Parts, body: &[u8], written_bytes: u64) {
+        if let Some(Ok(path)) = api_path(parts.uri.path())
+            && written_bytes > 0
+        {
+            let template = self.template(&parts.method, &path);
+            self.costs.learn(template, body.len() as u64, written_bytes);
+        }
+    }
+
+    /// A route's template: its method and the first two segments of its path, which
+    /// are the mount, or the mount and the operation.
+    fn template(&self, method: &Method, path: &str) -> u64 {
+        let end = path.match_indices('/').nth(1).map_or(path.len(), |(at, _)| at);
+        self.hasher.hash_one((method, &path[..end]))
+    }
+
     /// Names the (address, role or user) pair of a login; `None` elsewhere.
     pub(crate) fn login(&self, parts: &Parts, body: &[u8]) -> Option<u64> {
         #[derive(Deserialize)]
@@ -129,12 +165,52 @@ pub(crate) fn remote(parts: &Parts) -> IpAddr {
     parts.extensions.get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }
 
-fn cost(parts: &Parts) -> Cost {
+/// How long the client waits: as it says itself (RFC 7240, `Prefer: wait=10`, in
+/// seconds), and not for ever.
+fn patience(parts: &Parts) -> Duration {
+    let preferences = parts.headers.get_all("prefer").iter();
+    let wait = preferences
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| {
+            let (name, value) = preference.split_once('=')?;
+            let seconds = value.trim().trim_matches('"').parse().ok()?;
+            name.trim().eq_ignore_ascii_case("wait").then(|| Duration::from_secs(seconds))
+        });
+    wait.unwrap_or(PATIENCE_MAX).min(PATIENCE_MAX)
+}
+
+fn content_length(parts: &Parts) -> u64 {
     let length = parts.headers.get(http::header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-    Cost::item(length.unwrap_or(0u64).saturating_add(OVERHEAD_BYTES))
+    length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
 
 fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| path.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parts(prefer: &str) -> Parts {
+        let request = Request::get("/v1/x").header("prefer", prefer).body(());
+        request.expect("valid").into_parts().0
+    }
+
+    #[test]
+    fn a_client_says_itself_how_long_it_waits() {
+        assert_eq!(patience(&parts("wait=10")), Duration::from_secs(10));
+        assert_eq!(patience(&parts("respond-async, Wait = \"3\"")), Duration::from_secs(3));
+        assert_eq!(patience(&parts("return=minimal; wait=0")), Duration::ZERO);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        for prefer in ["wait=86400", "wait=-1", "wait=soon", "respond-async", "", "wait"] {
+            assert_eq!(patience(&parts(prefer)), PATIENCE_MAX, "{prefer:?}");
+        }
+    }
 }

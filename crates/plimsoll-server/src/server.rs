@@ -1,7 +1,6 @@
 //! Wiring: what is opened, in which order, and how it ends.
 
 use core::fmt;
-use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -290,12 +289,7 @@ fn assemble(
     let vault = Vault::open(Arc::clone(&store) as Arc<dyn Store>, options)?;
 
     let logins = Arc::new(RecentLogins::default());
-    let routes = Arc::new(VaultRoutes {
-        vault: Arc::clone(&vault),
-        logins: Arc::clone(&logins),
-        clock: Arc::clone(&clock),
-        hasher: RandomState::new(),
-    });
+    let routes = VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock));
     let health = Health {
         vault: Arc::clone(&vault),
         gate: Arc::clone(&gate),
@@ -308,7 +302,7 @@ fn assemble(
         vault,
         gate,
         clock,
-        routes,
+        routes: Arc::new(routes),
         logins,
         face,
         health,

@@ -118,6 +118,7 @@ impl Api {
                 if let Some(login) = login.filter(|_| response.auth.is_some()) {
                     shared.logins.insert(login, (shared.clock)());
                 }
+                shared.routes.learn(parts, body, response.written_bytes);
                 face::encode(&id, &response)
             }
             Err(error) => face::error(&shared.face, &id, &error),

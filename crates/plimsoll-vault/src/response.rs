@@ -24,6 +24,9 @@ pub struct Response {
     pub status: Option<u16>,
     /// `mount_type`: the engine that answered.
     pub mount_type: Option<&'static str>,
+    /// Bytes that the request's transaction added to the log; 0 if it wrote
+    /// nothing. Not part of the answer: it teaches what the route costs.
+    pub written_bytes: u64,
 }
 
 impl Response {

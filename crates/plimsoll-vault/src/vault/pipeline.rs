@@ -139,8 +139,14 @@ impl Vault {
                 }
             }
         }
+        let written_bytes = if decision.writes() { decision.bytes() } else { 0 };
         let mut decided = match decision.commit(self, place).await {
-            Ok(decided) => decided,
+            Ok(mut decided) => {
+                if let Ok(response) = &mut decided.result {
+                    response.written_bytes = written_bytes;
+                }
+                decided
+            }
             Err(error) => Decided { result: Err(error), ..seen },
         };
         if decided.result.is_ok()
