@@ -48,6 +48,8 @@ const ALPHA: f64 = 0.2;
 const OUTLIER: f64 = 4.0;
 /// Commits before the estimates are trusted with the batch size.
 const COMMITS_MIN: u32 = 3;
+/// The knee is not looked for below as many units.
+const KNEE_UNITS_MIN: f64 = 16.0;
 /// Below a nanosecond an estimate is none; and one of zero would clamp every
 /// sample to zero for ever.
 const SECONDS_MIN: f64 = 1e-9;
@@ -75,6 +77,10 @@ impl Model {
         let (flush, work) = (sample.flush.as_secs_f64(), sample.work.as_secs_f64());
         if self.commits == 0 {
             (self.flush, self.per_unit) = (flush, work / units);
+        } else if self.commits < COMMITS_MIN {
+            // The first commits warm caches and files: the cheapest is the disk's.
+            self.flush = self.flush.min(flush);
+            self.per_unit = self.per_unit.min(work / units);
         } else {
             self.flush += ALPHA * surprise(self.flush, flush);
             self.learn_work(units, work);
@@ -96,13 +102,15 @@ impl Model {
         self.batch_seconds() + self.per_unit * f64::from(units)
     }
 
-    /// B_eff = min(B, k f / (1 - f), (D/3 - s0) / s1) with k = s0 / s1, in
-    /// units. B until [`COMMITS_MIN`] commits are measured.
+    /// B_eff = min(B, max(k f / (1 - f), 16), (D/3 - s0) / s1) with k = s0 / s1,
+    /// in units. B until [`COMMITS_MIN`] commits are measured.
     ///
     /// The throughput of batches of b is b / (b + k) of the asymptotic one, so
-    /// at k f / (1 - f) a fraction f of it is reached; the third term keeps a
+    /// at k f / (1 - f) a fraction f of it is reached; the last term keeps a
     /// commit, and the one before it and the one waiting, within the time that
-    /// clients wait.
+    /// clients wait. The floor of [`KNEE_UNITS_MIN`] keeps a handful of clients
+    /// from being refused where batching gains nothing: it is the last term, not
+    /// the knee, that must keep their wait short.
     pub(crate) fn batch_effective(&self, config: &WriteGateConfig) -> u32 {
         let max = config.batch_units_max;
         if self.commits < COMMITS_MIN || self.per_unit <= 0.0 {
@@ -112,7 +120,7 @@ impl Model {
         let knee = s0 / s1 * config.efficiency / (1.0 - config.efficiency);
         let patience = (config.deadline.as_secs_f64() / 3.0 - s0) / s1;
         // A cast from f64 saturates, and NaN becomes 0: both end at one unit.
-        (knee.min(patience).ceil().max(1.0) as u32).min(max)
+        (knee.max(KNEE_UNITS_MIN).min(patience).ceil().max(1.0) as u32).min(max)
     }
 
     /// The service rate in units per second when every batch holds `batch`;
@@ -165,6 +173,31 @@ mod tests {
         commit(&mut model, 1, 3);
         assert!((model.unit_seconds() - 0.0021).abs() < 1e-9);
         assert!((model.batch_seconds() - 0.010).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_first_commit_that_warms_everything_up_is_forgotten() {
+        let mut model = Model::default();
+        let slow = CommitSample { units: 1, flush: 1_000 * US, work: 40_000 * US };
+        let usual = CommitSample { units: 1, flush: 1_000 * US, work: 50 * US };
+        for sample in [slow, usual, usual] {
+            model.learn(&sample);
+        }
+        assert!((model.unit_seconds() - 50e-6).abs() < 1e-9, "{model:?}");
+    }
+
+    #[test]
+    fn a_handful_of_clients_is_admitted_even_where_batching_gains_nothing() {
+        let config = WriteGateConfig::default();
+        let mut model = calibrated(Duration::ZERO, 20_000 * US);
+        assert_eq!(model.batch_effective(&config), 16);
+        // But not beyond what clients wait for: 5 s / 3 hold 8 items of 200 ms.
+        model.calibrate(&Calibration {
+            flush: Duration::ZERO,
+            fixed: Duration::ZERO,
+            per_unit: 200_000 * US,
+        });
+        assert_eq!(model.batch_effective(&config), 9);
     }
 
     #[test]
