@@ -21,6 +21,8 @@ use crate::write::window::Window;
 const STALL_FACTOR: f64 = 3.0;
 /// The longest way to the queue that the line makes room for.
 const PRESTAGE_MAX: Duration = Duration::from_millis(100);
+/// The part of the load line by which a batch may exceed it.
+const OVERSHOOT: u32 = 8;
 /// The part of every batch that background work may count on.
 const BACKGROUND_SHARE: u32 = 10;
 
@@ -182,7 +184,11 @@ impl<T> State<T> {
         gone: impl Fn(&T) -> bool,
         batch: &mut Batch<T>,
     ) -> Vec<Turned<T>> {
-        let max = if mode == Mode::Enforce { self.batch } else { self.config.batch_units_max };
+        // The few that the bucket let in beyond the batch go with it: a batch an
+        // eighth larger is kinder to everyone than one more commit is to them.
+        let largest = self.config.batch_units_max;
+        let roomy = self.batch.saturating_add(self.batch / OVERSHOOT).min(largest);
+        let max = if mode == Mode::Enforce { roomy } else { largest };
         let kept_free = if background { (max / BACKGROUND_SHARE).max(1) } else { 0 };
         let mut dead = Vec::new();
         while let Some(popped) = {
