@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use plimsoll::Timestamp;
 use plimsoll::write::Admission;
 use plimsoll_vault::Vault;
 use serde_json::json;
 
 use crate::clock;
-use crate::face::{HttpResponse, json_response, message};
+use crate::face::{self, HttpResponse, json_response, message};
 
 /// Held over the load line from which a server counts as degraded.
 const DEGRADED_SATURATION: f64 = 0.75;
@@ -55,7 +55,15 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) fn answer(&self, query: &BTreeMap<String, String>) -> HttpResponse {
+    /// Of a HEAD request the body is left out where it is sent.
+    pub(crate) fn answer_to(&self, method: &Method, query: &str) -> HttpResponse {
+        match *method {
+            Method::GET | Method::HEAD => self.answer(&face::query(query)),
+            _ => message(405, ""),
+        }
+    }
+
+    fn answer(&self, query: &BTreeMap<String, String>) -> HttpResponse {
         let status = self.vault.status();
         let gate = self.gate.snapshot((self.clock)());
         let load = Load::of(gate.saturation, gate.reject_fraction);

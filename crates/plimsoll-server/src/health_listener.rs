@@ -35,11 +35,13 @@ pub(crate) fn spawn(
 }
 
 fn answer(shared: &Shared, request: &Request<Incoming>) -> HttpResponse {
-    let query = face::query(query(request.uri()));
+    let query = query(request.uri());
     match request.uri().path() {
-        "/v1/sys/health" => shared.health.answer(&query),
+        "/v1/sys/health" => shared.health.answer_to(request.method(), query),
         // Whoever can reach this address may read metrics: that is what it is for.
-        "/v1/sys/metrics" => shared.metrics_in(query.get("format").map(String::as_str)),
+        "/v1/sys/metrics" => {
+            shared.metrics_in(face::query(query).get("format").map(String::as_str))
+        }
         "/metrics" => shared.metrics_in(Some("prometheus")),
         _ => message(404, ""),
     }

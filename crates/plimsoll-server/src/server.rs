@@ -103,13 +103,15 @@ impl fmt::Debug for Server {
 impl Server {
     /// Opens everything and starts serving.
     ///
-    /// Addresses are bound before the data directory is touched, so that a port in
-    /// use changes nothing.
+    /// Keys are read and addresses bound before the data directory is touched, so
+    /// that a bad key or a port in use changes nothing.
     ///
     /// # Errors
     /// Whatever is missing, in one line.
     pub fn start(options: &ServerOptions) -> Result<Self, ServerError> {
         let config = &options.config;
+        let seal = config.static_seal.as_ref();
+        let static_key = seal.map(|seal| StaticKey::new(&seal.key_id, &seal.key)).transpose()?;
         let listeners = config
             .listeners
             .iter()
@@ -128,7 +130,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let shared = {
             let _entered = runtime.enter();
-            Arc::new(assemble(config, store, metrics, delays)?)
+            Arc::new(assemble(config, static_key, store, metrics, delays)?)
         };
         let dev_keys = match &options.dev {
             None => None,
@@ -264,6 +266,7 @@ fn disk(options: &ServerOptions) -> Result<Opened, ServerError> {
 
 fn assemble(
     config: &Config,
+    static_key: Option<StaticKey>,
     store: Arc<LogStore>,
     metrics: Arc<Metrics>,
     delays: Option<Arc<Delays>>,
@@ -277,9 +280,7 @@ fn assemble(
     options.default_lease_ttl = config.default_lease_ttl;
     options.max_lease_ttl = config.max_lease_ttl;
     options.cluster_name.clone_from(&config.cluster_name);
-    if let Some(seal) = &config.static_seal {
-        options.auto_unseal = Some(StaticKey::new(&seal.key_id, &seal.key)?);
-    }
+    options.auto_unseal = static_key;
     let (late_gate, late_clock) = (Arc::clone(&gate), Arc::clone(&clock));
     options.admit_late = Some(Arc::new(move |_, cost| {
         // Authenticated by now, and past the lanes that bound how many there are.

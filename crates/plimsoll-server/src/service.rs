@@ -8,8 +8,8 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
 use http::request::Parts;
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use plimsoll::Timestamp;
 use plimsoll::write::{Admission, Place};
@@ -81,7 +81,10 @@ impl Api {
         let started = (shared.clock)();
         let _flying = shared.in_flight.enter(&parts, remote(&parts));
         match parts.uri.path() {
-            "/v1/sys/health" => return shared.health.answer(&face::query(query(&parts.uri))),
+            "/v1/sys/health" => return shared.health.answer_to(&parts.method, query(&parts.uri)),
+            "/v1/sys/metrics" | "/v1/sys/in-flight-req" if parts.method != Method::GET => {
+                return message(405, "unsupported operation");
+            }
             "/v1/sys/metrics" => return self.metrics(&parts).await,
             "/v1/sys/in-flight-req" => return self.in_flight(&parts).await,
             "/v1/sys/internal/dev/slow-disk" => {

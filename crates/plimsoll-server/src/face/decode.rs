@@ -26,6 +26,9 @@ pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Decoded {
         Some(Err(bad)) => return Err(message(400, &bad.to_string())),
         None => return Err(message(404, "")),
     };
+    if let Some(header) = repeated_credential(&parts.headers) {
+        return Err(message(400, &format!("more than one {header} header")));
+    }
     let query = query(parts.uri.query().unwrap_or_default());
     let Some(operation) = operation(&parts.method, &query) else {
         return Err(message(405, "unsupported operation"));
@@ -44,6 +47,13 @@ pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Decoded {
         remote,
         id: uuid::Uuid::new_v4().to_string(),
     })
+}
+
+/// A header that says twice who is asking. A proxy in front may have looked at
+/// the other one.
+fn repeated_credential(headers: &HeaderMap) -> Option<&'static str> {
+    let is_repeated = |name: &&str| headers.get_all(*name).iter().nth(1).is_some();
+    ["X-Vault-Token", "Authorization"].into_iter().find(is_repeated)
 }
 
 /// `X-Vault-Token`, or a bearer token.

@@ -3,6 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+mod fields;
+mod fuzz;
+mod health;
 mod lines;
 mod paths;
+mod refusals;
+mod seal;
+mod startup;
 mod support;
+mod tls;
+mod tokens;

@@ -106,10 +106,6 @@ impl Running {
         self.call("LIST", path).token(ROOT).send()
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Answer {
-        self.call("DELETE", path).token(ROOT).send()
-    }
-
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path).token(ROOT).json(body).send()
     }
