@@ -27,6 +27,8 @@ enum Command {
     Load(plimsoll_lab::load::LoadOptions),
     /// Watch a login storm with the protection off and on, in under two minutes.
     Demo(plimsoll_lab::demo::DemoOptions),
+    /// Run the admission law against the oracle and its rivals, in virtual time.
+    Lab(plimsoll_lab::lab::LabOptions),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Server(args) => server::run(args),
         Command::Load(options) => plimsoll_lab::load::run(&options).map(drop),
         Command::Demo(options) => plimsoll_lab::demo::run(&options),
+        Command::Lab(options) => plimsoll_lab::lab::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

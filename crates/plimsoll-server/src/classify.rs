@@ -53,9 +53,19 @@ pub(crate) struct VaultRoutes {
     vault: Arc<Vault>,
     logins: Arc<RecentLogins>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// Keys the hash of addresses, so that nobody can choose whose share it is.
-    hasher: RandomState,
+    flows: AddressFlows,
     costs: RouteCosts,
+}
+
+/// Flows of clients of which nothing is known but their address. The hash has a
+/// key, so that nobody can choose whose share is his.
+#[derive(Clone, Default)]
+pub(crate) struct AddressFlows(RandomState);
+
+impl AddressFlows {
+    pub(crate) fn of(&self, address: IpAddr) -> Flow {
+        Flow(self.0.hash_one(network(address)))
+    }
 }
 
 impl Classify for VaultRoutes {
@@ -67,11 +77,11 @@ impl Classify for VaultRoutes {
             return Route::Open;
         }
         let caller = token(&parts.headers).and_then(|token| self.vault.caller(token));
-        let flow = caller.as_ref().map_or_else(|| self.address_flow(parts), |c| Flow(c.flow));
+        let flow = caller.as_ref().map_or_else(|| self.flows.of(remote(parts)), |c| Flow(c.flow));
         let cost = self.costs.estimate(self.template(&parts.method, &path), content_length(parts));
         let deadline = Some((self.clock)() + patience(parts));
         let demand = |class| Demand { class, flow, cost, deadline };
-        if starts_with_any(&path, &ADMINISTRATION) {
+        if is_administration(&path) {
             return match caller {
                 Some(caller) if caller.policies_root => Route::Write(demand(Class::Critical)),
                 _ => Route::Administration(demand(Class::High)),
@@ -104,9 +114,9 @@ impl VaultRoutes {
         vault: Arc<Vault>,
         logins: Arc<RecentLogins>,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+        flows: AddressFlows,
     ) -> Self {
-        let (hasher, costs) = (RandomState::new(), RouteCosts::new(OVERHEAD_BYTES));
-        Self { vault, logins, clock, hasher, costs }
+        Self { vault, logins, clock, flows, costs: RouteCosts::new(OVERHEAD_BYTES) }
     }
 
     /// Learns from a request that has written.
@@ -123,7 +133,7 @@ impl VaultRoutes {
     /// are the mount, or the mount and the operation.
     fn template(&self, method: &Method, path: &str) -> u64 {
         let end = path.match_indices('/').nth(1).map_or(path.len(), |(at, _)| at);
-        self.hasher.hash_one((method, &path[..end]))
+        self.flows.0.hash_one((method, &path[..end]))
     }
 
     /// Names the (address, role or user) pair of a login; `None` elsewhere.
@@ -140,18 +150,18 @@ impl VaultRoutes {
         let known = body.len() <= ROLE_BODY_BYTES_MAX;
         let role = known.then(|| serde_json::from_slice::<Role<'_>>(body).ok()).flatten();
         let role = role.and_then(|role| role.role_id).unwrap_or_default();
-        Some(self.hasher.hash_one((address(parts), path, role)))
-    }
-
-    fn address_flow(&self, parts: &Parts) -> Flow {
-        Flow(self.hasher.hash_one(address(parts)))
+        Some(self.flows.0.hash_one((network(remote(parts)), path, role)))
     }
 }
 
-/// The client's address; of an IPv6 address the /64, which is what one client is
-/// given.
-fn address(parts: &Parts) -> IpAddr {
-    match remote(parts).to_canonical() {
+/// An administrative path, whoever asks for it.
+pub(crate) fn is_administration(path: &str) -> bool {
+    starts_with_any(path, &ADMINISTRATION)
+}
+
+/// What one client is given: its address, or the /64 of an IPv6 address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);
             IpAddr::V6(Ipv6Addr::from(network))

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use plimsoll::write::Admission;
-use plimsoll::{Class, Demand, Flow, Timestamp};
+use plimsoll::{Class, Demand, Timestamp};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
 use plimsoll_http::refusal::VaultFace;
 use plimsoll_listener::{BindError, Listener, ListenerConfig, TlsReloader};
 use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
-use plimsoll_vault::{InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
+use plimsoll_vault::{AdmitLate, InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use crate::classify::VaultRoutes;
+use crate::classify::{AddressFlows, VaultRoutes, is_administration};
 use crate::config::{Config, ConfigError, ListenerOptions};
 use crate::dev::SlowDiskControl;
 use crate::health::Health;
@@ -281,16 +281,13 @@ fn assemble(
     options.max_lease_ttl = config.max_lease_ttl;
     options.cluster_name.clone_from(&config.cluster_name);
     options.auto_unseal = static_key;
-    let (late_gate, late_clock) = (Arc::clone(&gate), Arc::clone(&clock));
-    options.admit_late = Some(Arc::new(move |_, cost| {
-        // Authenticated by now, and past the lanes that bound how many there are.
-        let demand = Demand { class: Class::High, flow: Flow(0), cost, deadline: None };
-        late_gate.admit(late_clock(), &demand)
-    }));
+    let flows = AddressFlows::default();
+    options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
     let vault = Vault::open(Arc::clone(&store) as Arc<dyn Store>, options)?;
 
     let logins = Arc::new(RecentLogins::default());
-    let routes = VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock));
+    let routes =
+        VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);
     let health = Health {
         vault: Arc::clone(&vault),
         gate: Arc::clone(&gate),
@@ -310,6 +307,23 @@ fn assemble(
         metrics,
         in_flight: Arc::default(),
         slow_disk,
+    })
+}
+
+/// Asks the gate for a request that is past the door: one of the few in the lanes
+/// of administration, whose token has been verified by now, or one that writes
+/// although its route usually does not.
+fn admit_late(
+    gate: &Arc<dyn Admission>,
+    clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    flows: AddressFlows,
+) -> AdmitLate {
+    let (gate, clock) = (Arc::clone(gate), Arc::clone(clock));
+    Arc::new(move |request, cost| {
+        let administration = is_administration(&request.path);
+        let class = if administration { Class::Critical } else { Class::Normal };
+        let flow = flows.of(request.remote);
+        gate.admit(clock(), &Demand { class, flow, cost, deadline: None })
     })
 }
 
