@@ -89,6 +89,17 @@ impl Running {
         core::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
     }
 
+    /// Stops it and starts it again, unsealed, on a disk that is slow from the
+    /// start.
+    pub(crate) fn again_on_a_slow_disk(self, spec: &str) -> Self {
+        let key = self.server().dev_keys().unwrap().unseal_key.clone();
+        let slow_disk = Some(spec.parse().unwrap());
+        let server =
+            Self::in_dir(self.stop(), |dir| ServerOptions { slow_disk, ..plain_options(dir) });
+        server.post("sys/unseal", &json!({ "key": key })).is(200);
+        server
+    }
+
     pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
