@@ -102,6 +102,28 @@ class FirstFiveMinutes(unittest.TestCase):
         self.assertIn("permission denied", Bao(port, "hvs.nobody")("kv", "get", "secret/db", code=2))
 
 
+class Overload(unittest.TestCase):
+    def test_a_refusal_says_that_nothing_was_executed(self):
+        """A storm from the same identity: what bao is told when its turn does not come."""
+        with dev_server("--dev-slow-disk", "sync=10ms,item=2ms") as port:
+            storm = subprocess.Popen(
+                [str(BINARY), "load", "kv1-put", "--address", f"http://127.0.0.1:{port}", "--token",
+                 TOKEN, "--phases", "20s:4000", "--quiet"], stdout=subprocess.DEVNULL)
+            try:
+                bao = Bao(port)
+                for attempt in range(100):
+                    written = subprocess.run(
+                        ["bao", "write", f"load-kv1/refused-{attempt}", "x=1"], text=True,
+                        capture_output=True, env=bao.environment, timeout=60)
+                    if "Code: 503" in written.stderr:
+                        break
+                self.assertIn("overloaded, try again later", written.stderr)
+                self.assertIn("nothing was executed", written.stderr)
+            finally:
+                end(storm)
+            bao("read", f"load-kv1/refused-{attempt}", code=2)
+
+
 class RealLife(unittest.TestCase):
     def test_init_unseal_restart_seal(self):
         with tempfile.TemporaryDirectory() as directory:
