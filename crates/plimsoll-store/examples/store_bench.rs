@@ -3,18 +3,23 @@
 //!
 //! ```text
 //! cargo run --release -p plimsoll-store --example store_bench -- \
-//!     [--keys N] [--seconds S] [--writers W] [--value BYTES] [--dir DIR] [--no-peer]
+//!     [--keys N] [--seconds S] [--slice S] [--writers W] [--value BYTES] [--dir DIR] [--no-peer]
 //! ```
 //!
-//! Prints transactions per second for every second, then the rate of the last
-//! third, the longest gap between two commits, and the largest resident memory.
+//! Each is a process of its own, and they take turns: one is stopped while the
+//! other runs its slice, so that both meet the same neighbours. Prints what each slice
+//! brought, then for the last third the rates, the processor time of a put and the
+//! ratio, and of the whole run the longest gap between two commits of the store and
+//! its largest resident memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,50 +31,177 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::oneshot;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What lies this far apart has a stop between it.
+const STOPPED: Duration = Duration::from_millis(1500);
+
 #[derive(Clone, Debug)]
 struct Args {
     keys: u64,
     seconds: u64,
+    slice: u64,
     writers: u64,
     value: usize,
     dir: PathBuf,
     peer: bool,
+    /// Be one of the two, on orders from standard input.
+    only: Option<String>,
 }
 
 fn main() {
     let args = parse();
-    println!("{args:?}");
-    println!("store");
-    let meter = Arc::new(Meter::default());
-    let store = run(&args, Arc::new(Engine::open(&args.dir.join("store"), Arc::clone(&meter))));
-    let gap = Duration::from_nanos(meter.gap_max.load(Ordering::Relaxed));
-    println!("longest gap between commits: {:.0} ms", gap.as_secs_f64() * 1e3);
-    println!("resident memory at most: {} MiB", resident_max_mib());
-    println!("store: {store:.0}/s over the last third");
-    if args.peer {
-        println!("bare log with a map in memory");
-        let peer = run(&args, Arc::new(BareLog::open(&args.dir.join("bare"), &args)));
-        println!("bare log: {peer:.0}/s over the last third; ratio {:.2}", store / peer);
+    match args.only.as_deref() {
+        Some("store") => {
+            let meter = Arc::new(Meter::default());
+            let engine = Engine::open(&args.dir.join("store"), Arc::clone(&meter));
+            obey(&args, Arc::new(engine), &meter);
+        }
+        Some(_) => {
+            let bare = BareLog::open(&args.dir.join("bare"));
+            obey(&args, Arc::new(bare), &Meter::default());
+        }
+        None => compare(&args),
     }
 }
 
 fn parse() -> Args {
     let dir = std::env::temp_dir().join(format!("store-bench-{}", std::process::id()));
-    let mut args = Args { keys: 1_000_000, seconds: 90, writers: 128, value: 512, dir, peer: true };
+    let (keys, seconds, slice, writers, value) = (1_000_000, 90, 10, 128, 512);
+    let mut args = Args { keys, seconds, slice, writers, value, dir, peer: true, only: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut next = || words.next().expect("a value after the option");
         match word.as_str() {
             "--keys" => args.keys = next().parse().unwrap(),
             "--seconds" => args.seconds = next().parse().unwrap(),
+            "--slice" => args.slice = next().parse().unwrap(),
             "--writers" => args.writers = next().parse().unwrap(),
             "--value" => args.value = next().parse().unwrap(),
             "--dir" => args.dir = next().into(),
             "--no-peer" => args.peer = false,
+            "--only" => args.only = Some(next()),
             other => panic!("unknown option {other}"),
         }
     }
     args
+}
+
+/// Lets the two take turns.
+fn compare(args: &Args) {
+    println!("{args:?}");
+    let names: &[_] = if args.peer { &["store", "bare"] } else { &["store"] };
+    let mut sides: Vec<_> = names.iter().map(|name| Side::start(name, &args.dir)).collect();
+    for slice in 1..=args.seconds.div_ceil(args.slice) {
+        for side in &mut sides {
+            side.run(Duration::from_secs(args.slice));
+            println!("{:5} s {:5}: {}", slice * args.slice, side.name, side.last());
+        }
+    }
+    let last_third = (args.seconds / args.slice / 3).max(1) as usize;
+    let rates: Vec<_> = sides.iter().map(|side| side.summary(last_third)).collect();
+    if let [store, bare] = rates[..] {
+        println!("ratio {:.2}", store / bare);
+    }
+    println!("longest gap between commits: {} ms", sides[0].now.gap_max_ms);
+    println!("resident memory at most: {} MiB", sides[0].now.rss_max_mib);
+    drop(sides);
+    let _ = std::fs::remove_dir_all(&args.dir);
+}
+
+/// One of the two, stopped when it is not its turn.
+struct Side {
+    name: &'static str,
+    child: Child,
+    answers: BufReader<ChildStdout>,
+    now: Mark,
+    slices: Vec<Slice>,
+}
+
+/// What a side has done so far.
+#[derive(Clone, Default)]
+struct Mark {
+    done: u64,
+    cpu_us: u64,
+    gap_max_ms: u64,
+    rss_max_mib: u64,
+    report: String,
+}
+
+struct Slice {
+    done: u64,
+    cpu_us: u64,
+    seconds: f64,
+}
+
+impl Side {
+    fn start(name: &'static str, dir: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(std::env::args_os().skip(1))
+            .args(["--only", name, "--dir"])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        let mut side = Self { name, child, answers, now: Mark::default(), slices: Vec::new() };
+        side.now = side.mark();
+        side.signal("STOP");
+        side
+    }
+
+    fn run(&mut self, slice: Duration) {
+        self.signal("CONT");
+        let (before, started) = (self.mark(), Instant::now());
+        thread::sleep(slice);
+        let seconds = started.elapsed().as_secs_f64();
+        self.now = self.mark();
+        self.signal("STOP");
+        let (done, cpu_us) = (self.now.done - before.done, self.now.cpu_us - before.cpu_us);
+        self.slices.push(Slice { done, cpu_us, seconds });
+    }
+
+    fn last(&self) -> String {
+        let Slice { done, cpu_us, seconds } = self.slices.last().unwrap();
+        let cpu = *cpu_us as f64 / (*done).max(1) as f64;
+        format!("{:7.0}/s, {cpu:5.1} us of processor; {}", *done as f64 / seconds, self.now.report)
+    }
+
+    /// Of the last slices; returns the rate.
+    fn summary(&self, slices: usize) -> f64 {
+        let last = || self.slices.iter().rev().take(slices);
+        let done = last().map(|slice| slice.done).sum::<u64>() as f64;
+        let cpu = last().map(|slice| slice.cpu_us).sum::<u64>() as f64 / done.max(1.0);
+        let rate = done / last().map(|slice| slice.seconds).sum::<f64>();
+        println!("{}: {rate:.0}/s over the last third, {cpu:.1} us of processor each", self.name);
+        rate
+    }
+
+    fn mark(&mut self) -> Mark {
+        self.child.stdin.as_mut().unwrap().write_all(b"mark\n").unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        let mut words = line.trim().splitn(5, ' ');
+        let mut number = || words.next().unwrap().parse().unwrap();
+        let (done, cpu_us, gap_max_ms, rss_max_mib) = (number(), number(), number(), number());
+        let report = words.next().unwrap_or_default().to_owned();
+        Mark { done, cpu_us, gap_max_ms, rss_max_mib, report }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args([format!("-{name}"), pid]).status().unwrap();
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// What is measured: one durable put.
@@ -78,57 +210,42 @@ trait Target: Send + Sync + 'static {
     fn report(&self) -> String;
 }
 
-/// Drives it and returns the rate over the last third of the time.
-fn run<T: Target>(args: &Args, target: Arc<T>) -> f64 {
+/// Drives a target, and says how far it is whenever it is asked.
+fn obey<T: Target>(args: &Args, target: Arc<T>, meter: &Meter) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()
         .unwrap();
     let done = Arc::new(AtomicU64::new(0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let started = Instant::now();
     for writer in 0..args.writers {
-        let (target, done, stop) = (Arc::clone(&target), Arc::clone(&done), Arc::clone(&stop));
+        let (target, done) = (Arc::clone(&target), Arc::clone(&done));
         let (keys, value) = (args.keys, args.value);
         runtime.spawn(async move {
             let mut rng = SmallRng::seed_from_u64(writer);
             let mut value = vec![0; value];
-            while !stop.load(Ordering::Relaxed) {
+            loop {
                 rng.fill(&mut value[..]);
                 let key = Bytes::from(format!("secret/data/{:018}", rng.random_range(0..keys)));
                 let value = Bytes::copy_from_slice(&value);
-                while !stop.load(Ordering::Relaxed) {
-                    if target.put(key.clone(), value.clone()).await {
-                        done.fetch_add(1, Ordering::Relaxed);
-                        break;
-                    }
+                while !target.put(key.clone(), value.clone()).await {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
+                done.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
-    let (mut last, mut mark) = (0, (0, started));
-    for second in 1..=args.seconds {
-        thread::sleep(
-            (started + Duration::from_secs(second)).saturating_duration_since(Instant::now()),
-        );
-        let total = done.load(Ordering::Relaxed);
+    for _ in std::io::stdin().lines() {
         println!(
-            "{second:4} s {:8}/s  {}  rss {} MiB",
-            total - last,
+            "{} {} {} {} {} rss {} MiB",
+            done.load(Ordering::Relaxed),
+            cpu_us(),
+            meter.gap_max.load(Ordering::Relaxed) / 1_000_000,
+            status_mib("VmHWM:"),
             target.report(),
-            status_mib("VmRSS:")
+            status_mib("VmRSS:"),
         );
-        last = total;
-        if second == args.seconds - args.seconds / 3 {
-            mark = (total, Instant::now());
-        }
     }
-    let rate = (done.load(Ordering::Relaxed) - mark.0) as f64 / mark.1.elapsed().as_secs_f64();
-    stop.store(true, Ordering::Relaxed);
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    rate
 }
 
 /// The store, with the debt gate and the write gate in front of it.
@@ -202,7 +319,8 @@ impl Observer for Meter {
         let Event::Committed(sample) = event else { return };
         let now = Instant::now();
         if let Some(last) = self.last.lock().unwrap().replace(now) {
-            let gap = now.duration_since(last).as_nanos() as u64;
+            let gap = now.duration_since(last);
+            let gap = if gap < STOPPED { gap.as_nanos() as u64 } else { 0 };
             self.gap.fetch_max(gap, Ordering::Relaxed);
             self.gap_max.fetch_max(gap, Ordering::Relaxed);
         }
@@ -227,7 +345,7 @@ struct Queue {
 }
 
 impl BareLog {
-    fn open(dir: &Path, _: &Args) -> Self {
+    fn open(dir: &Path) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let bytes = 64 << 20;
         let files: Vec<File> = (0..2)
@@ -306,13 +424,15 @@ impl Drop for BareLog {
     }
 }
 
-/// The largest resident memory since the start.
-fn resident_max_mib() -> u64 {
-    status_mib("VmHWM:")
-}
-
 fn status_mib(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("0");
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) >> 10
+}
+
+/// Processor time of this process so far, in microseconds; the clock ticks at 100 Hz.
+fn cpu_us() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10_000
 }

@@ -27,12 +27,11 @@ impl Snapshot {
         range: &Range<'a>,
         merge: &mut Merge<'a>,
     ) -> Result<(), StoreError> {
-        let start = range.start();
         let tables = core::iter::once(&self.active).chain(&self.frozen);
         for table in tables {
-            merge.push(table.iter_from(start, self.revision).map(Ok));
+            merge.push(table.iter(range, self.revision).map(Ok));
         }
-        merge.push(self.base.iter_from(start)?);
+        merge.push(self.base.iter_from(range.start())?);
         Ok(())
     }
 }
