@@ -12,6 +12,9 @@ use crate::options::SlowDiskSpec;
 /// Applies a specification to the running disk.
 type Apply = Arc<dyn Fn(SlowDiskSpec) + Send + Sync>;
 
+/// Meets no gate: whoever made the disk too slow must be able to make it fast again.
+pub(crate) const SLOW_DISK_PATH: &str = "/v1/sys/internal/dev/slow-disk";
+
 /// `POST /v1/sys/internal/dev/slow-disk {"spec": "sync=10ms,item=2ms"}`: only there
 /// in dev mode, and open to everyone who reaches a dev server.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::classify::{VaultRoutes, remote};
 use crate::clock;
-use crate::dev::SlowDiskControl;
+use crate::dev::{SLOW_DISK_PATH, SlowDiskControl};
 use crate::face::{self, HttpResponse, json_response, message, text_response};
 use crate::health::Health;
 use crate::in_flight::InFlight;
@@ -87,7 +87,7 @@ impl Api {
             }
             "/v1/sys/metrics" => return self.metrics(&parts).await,
             "/v1/sys/in-flight-req" => return self.in_flight(&parts).await,
-            "/v1/sys/internal/dev/slow-disk" => {
+            SLOW_DISK_PATH => {
                 return shared
                     .slow_disk
                     .as_ref()

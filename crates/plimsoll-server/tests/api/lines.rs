@@ -40,6 +40,38 @@ fn what_is_not_http_is_refused() {
 }
 
 #[test]
+fn http2_that_breaks_off_or_is_none_costs_one_connection() {
+    let server = Running::dev();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for frames in [b"".as_slice(), b"\0\0\0", &[0xff; 64], &[0; 64], b"GET / HTTP/1.1\r\n\r\n"] {
+        let mut socket = connect(server.address);
+        socket.write_all(&[preface, frames].concat()).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        drop(std::io::Read::read_to_end(&mut socket, &mut answer));
+        assert!(!answer.starts_with(b"HTTP/1.1 5"));
+    }
+    server.call("GET", "sys/health").send().is(200);
+}
+
+#[test]
+fn targets_of_other_forms_are_answered() {
+    let server = Running::dev();
+    for (target, status) in [
+        ("GET http://x/v1/sys/health", 200),
+        ("GET http://x/v1/sys/../sys/seal", 400),
+        ("GET http://x", 404),
+        ("OPTIONS *", 404),
+        ("CONNECT x:443", 404),
+    ] {
+        let answer = server.raw(format!("{target} HTTP/1.1\r\nhost: x\r\n{END}"));
+        assert_eq!(answer.status, status, "{target}");
+    }
+    // Of before there were hosts.
+    assert_eq!(server.raw("GET /v1/sys/health HTTP/1.0\r\n\r\n").status, 200);
+}
+
+#[test]
 fn a_path_in_raw_bytes_beyond_ascii_is_refused() {
     let server = Running::dev();
     for bytes in [b"\xff\xfe".as_slice(), b"\xc3\xa4"] {

@@ -1,11 +1,13 @@
 //! Refused means not executed, and admitted means counted exactly once.
 
+use std::io::Write as _;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Call, ROOT, Running};
+use crate::support::{Answer, Call, ROOT, Running, connect};
 
 fn forced(call: Call) -> Answer {
     let answer = call.header("X-Vault-AOP-Force-Reject", "true").send();
@@ -142,8 +144,18 @@ fn a_forced_refusal_of_any_write_leaves_nothing() {
 #[test]
 fn what_writes_nothing_is_not_refused() {
     let server = Running::dev();
-    for path in ["sys/health", "sys/mounts", "sys/seal-status", "auth/token/lookup-self"] {
-        let call = server.call("GET", path).token(ROOT);
+    let (nothing, fast) = (json!({}), json!({ "spec": "sync=0" }));
+    for (method, path, body) in [
+        ("GET", "sys/health", &nothing),
+        ("GET", "sys/mounts", &nothing),
+        ("GET", "sys/seal-status", &nothing),
+        ("GET", "auth/token/lookup-self", &nothing),
+        ("POST", "auth/token/lookup-self", &nothing),
+        ("POST", "sys/capabilities-self", &json!({ "paths": ["a"] })),
+        // Whoever made the disk too slow must be able to make it fast again.
+        ("POST", "sys/internal/dev/slow-disk", &fast),
+    ] {
+        let call = server.call(method, path).token(ROOT).json(body);
         call.header("X-Vault-AOP-Force-Reject", "true").send().is(200);
     }
     let header = |value| {
@@ -208,8 +220,8 @@ fn a_refused_login_leaves_the_secret_id_unspent() {
     let role_id = server.mount_role(&json!({ "secret_id_num_uses": 1 }));
     let logins: Vec<Value> =
         (0..64).map(|_| json!({ "role_id": role_id, "secret_id": server.secret_id() })).collect();
-    // B_eff = k f/(1 - f) with k = 20/20: 19 logins may wait.
-    let server = server.again_on_a_slow_disk("sync=20ms,item=20ms");
+    // B_eff = k f/(1 - f) with k = 10/10: 19 logins may wait.
+    let server = server.again_on_a_slow_disk("sync=10ms,item=10ms");
     let call = |login: &Value| server.call("POST", "auth/approle/login").json(login);
     let answers = at_once(logins.iter().map(call).collect());
     server.slow_disk("sync=0,item=0");
@@ -231,10 +243,44 @@ fn a_refused_login_leaves_the_secret_id_unspent() {
 }
 
 #[test]
+fn clients_that_go_away_give_their_places_back() {
+    let server = Running::dev_with(|options| {
+        options.slow_disk = Some("sync=20ms,item=0".parse().unwrap());
+    });
+    let held = || {
+        let text = String::from_utf8(server.get("sys/metrics?format=prometheus").body).unwrap();
+        let held = text.lines().filter_map(|line| {
+            let (name, value) = line.split_once("{gate=\"write\"} ")?;
+            let is_place = name.ends_with("_reserved") || name.ends_with("_waiting");
+            is_place.then(|| value.parse::<f64>().unwrap())
+        });
+        held.sum::<f64>()
+    };
+    for i in 0..200 {
+        let mut socket = connect(server.address);
+        let body = "{\"data\":{}}";
+        // Some leave in the middle of their body, the others before the answer.
+        let sent = if i % 4 == 0 { &body[..5] } else { body };
+        let request = format!(
+            "POST /v1/secret/data/{i} HTTP/1.1\r\nhost: x\r\nx-vault-token: {ROOT}\r\n\
+             content-length: {}\r\n\r\n{sent}",
+            body.len()
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while held() > 0.0 {
+        assert!(Instant::now() < deadline, "{} places are held", held());
+        thread::yield_now();
+    }
+    server.post("secret/data/a", &json!({ "data": {} })).is(200);
+}
+
+#[test]
 fn with_the_protection_off_nobody_is_refused() {
     let server = Running::dev_with(|options| {
         options.config.protection = plimsoll::Mode::Off;
-        options.slow_disk = Some("sync=20ms,item=20ms".parse().unwrap());
+        options.slow_disk = Some("sync=10ms,item=10ms".parse().unwrap());
     });
     let call = |i| {
         let path = format!("secret/data/{i}");
