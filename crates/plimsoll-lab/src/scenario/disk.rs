@@ -105,7 +105,7 @@ impl Server {
 
     /// Bytes in a full batch.
     pub fn bytes_max(&self) -> u64 {
-        self.batch_bytes.unwrap_or(u64::from(self.batch_items) * 4096)
+        self.batch_bytes.unwrap_or_else(|| u64::from(self.batch_items) * 4096)
     }
 
     /// The weight of a cost in the batch's own units.
