@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::Bound;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::{self, Builder};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -25,6 +27,11 @@ const LAST_GROUP: &str = "last_group";
 const REVISION_BYTES: usize = 8;
 /// A sync of the log waits behind this many bytes of the checkpoint at most.
 const WRITE_BACK_BYTES: u64 = 1 << 20;
+
+/// Keys that are handed from thread to thread at a time.
+const CHUNK_KEYS: usize = 256;
+/// So many times.
+const CHUNKS_AHEAD: usize = 16;
 
 /// Why the database cannot be used, as the engine puts it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -119,26 +126,46 @@ impl Database {
     ) -> Result<(), BaseError> {
         let mut entries = txn.open_table(ENTRIES).map_err(failed)?;
         let mut done = 0;
-        for (count, (key, version)) in table.newest().enumerate() {
-            match version {
-                Some(Entry { value, mod_revision }) => {
-                    let bytes = REVISION_BYTES + value.len();
-                    let mut row = entries.insert_reserve(&*key, bytes).map_err(failed)?;
-                    let (revision, rest) = row.as_mut().split_at_mut(REVISION_BYTES);
-                    revision.copy_from_slice(&mod_revision.to_le_bytes());
-                    rest.copy_from_slice(&value);
-                    done += (key.len() + value.len()) as u64 + ENTRY_OVERHEAD_BYTES;
+        let mut insert = |key: Key, version: Version| -> Result<u64, BaseError> {
+            let Some(Entry { value, mod_revision }) = version else {
+                entries.remove(&*key).map_err(failed)?;
+                return Ok(key.len() as u64);
+            };
+            let bytes = REVISION_BYTES + value.len();
+            let mut row = entries.insert_reserve(&*key, bytes).map_err(failed)?;
+            let (revision, rest) = row.as_mut().split_at_mut(REVISION_BYTES);
+            revision.copy_from_slice(&mod_revision.to_le_bytes());
+            rest.copy_from_slice(&value);
+            Ok((key.len() + value.len()) as u64)
+        };
+        // The checkpoint is what bounds the throughput: sorting the keys and
+        // finding their values, a quarter of it, is another thread's.
+        thread::scope(|scope| {
+            let (sender, sorted) = mpsc::sync_channel(CHUNKS_AHEAD);
+            let reading = || send_newest(table, sender);
+            Builder::new()
+                .name("plimsoll-sort".into())
+                .spawn_scoped(scope, reading)
+                .map_err(|error| BaseError(error.to_string().into()))?;
+            for chunk in sorted {
+                for (key, version) in chunk {
+                    done += insert(key, version)? + ENTRY_OVERHEAD_BYTES;
                 }
-                None => {
-                    entries.remove(&*key).map_err(failed)?;
-                    done += key.len() as u64 + ENTRY_OVERHEAD_BYTES;
-                }
-            }
-            if count % 256 == 0 {
                 progress(done);
             }
+            Ok(())
+        })
+    }
+}
+
+/// Ends early when nobody wants more.
+fn send_newest(table: &Table, sender: SyncSender<Vec<(Key, Version)>>) {
+    let mut newest = table.newest();
+    loop {
+        let chunk: Vec<_> = newest.by_ref().take(CHUNK_KEYS).collect();
+        if chunk.is_empty() || sender.send(chunk).is_err() {
+            return;
         }
-        Ok(())
     }
 }
 
