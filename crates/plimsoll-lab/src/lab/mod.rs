@@ -16,6 +16,8 @@ mod print;
 mod report;
 mod score;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use self::{

@@ -32,6 +32,7 @@ pub(super) fn table(report: &LabReport) {
     let marks = || report.cases.iter().flat_map(|case| &case.marks);
     let held = marks().filter(|mark| mark.holds).count();
     line(&format!("\n{held} of {} pass marks hold", marks().count()));
+    beaten(report);
     line("\nGoodput over the oracle's in percent, every controller:");
     matrix(report);
 }
@@ -60,6 +61,24 @@ fn case(case: &CaseReport) {
         score.reached_ms,
         score.queue_batches,
     ));
+}
+
+/// Where a rival at its default answers more in time: the exceptions.
+fn beaten(report: &LabReport) {
+    const NOTICEABLE: f64 = 0.005;
+    for case in &report.cases {
+        if let (Some(ours), Some(best)) = (case.ours(), case.best_rival())
+            && best.score.goodput > ours.score.goodput + NOTICEABLE
+        {
+            line(&format!(
+                "exception: {} {:.1} %, {} {:.1} %",
+                case.name,
+                ours.score.goodput * 100.0,
+                best.controller,
+                best.score.goodput * 100.0
+            ));
+        }
+    }
 }
 
 fn matrix(report: &LabReport) {

@@ -50,6 +50,9 @@ const SHIPPED: [(&str, &str); 16] = shipped_scenarios![
 /// The share of the best fixed limit's goodput that a smaller one must have.
 const FIXED_ENOUGH: f64 = 0.97;
 const FULL_SEEDS: u64 = 5;
+/// In larger cases the fixed limits are not sought: they would take as long as
+/// all else.
+const FIXED_REQUESTS_MAX: f64 = 1e6;
 
 /// The scenarios that ship, every case of them.
 ///
@@ -154,7 +157,7 @@ fn first_round(options: &RunOptions, scenarios: &[Scenario], seeds: &[u64]) -> V
             }
         }
         // In --full the bounded queue is tuned over the same limits.
-        if !options.full {
+        if !options.full && scenario.requests() < FIXED_REQUESTS_MAX {
             for batches in FIXED_IN_BATCHES {
                 add(Contender::Fixed(batches), None, &seeds[..1]);
             }

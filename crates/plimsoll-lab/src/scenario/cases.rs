@@ -143,13 +143,7 @@ fn bounded(scenario: &Scenario) -> Result<(), String> {
     if scenario.seconds() > SECONDS_MAX {
         return Err(format!("it runs for more than {SECONDS_MAX} s"));
     }
-    let mut requests = 0.0;
-    for (_, clients) in &scenario.clients {
-        requests += clients.requests(&scenario.server)?.map_or(0.0, |schedule| schedule.requests());
-        requests += clients.burst.map_or(0.0, |burst| {
-            f64::from(burst.size) * burst.until.seconds() / burst.every.seconds()
-        });
-    }
+    let requests = scenario.requests();
     if requests > REQUESTS_MAX {
         return Err(format!("{requests:.0} requests are more than {REQUESTS_MAX}"));
     }

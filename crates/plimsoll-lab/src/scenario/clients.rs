@@ -161,6 +161,15 @@ impl Clients {
         Schedule::new(scaled.collect()).map(Some).map_err(|error| error.to_string())
     }
 
+    /// How many requests they make, before retries.
+    pub fn count(&self, server: &Server) -> f64 {
+        let steady = self.requests(server).ok().flatten().map_or(0.0, |s| s.requests());
+        let bursts = self.burst.map_or(0.0, |burst| {
+            f64::from(burst.size) * burst.until.seconds() / burst.every.seconds()
+        });
+        steady + bursts
+    }
+
     fn mean_units(&self, server: &Server) -> f64 {
         let usual = f64::from(server.units(self.cost()));
         self.mix.map_or(usual, |mix| {

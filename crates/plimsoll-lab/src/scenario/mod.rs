@@ -70,6 +70,12 @@ impl Scenario {
         ends.fold(self.measure.until.seconds(), f64::max)
     }
 
+    /// How many requests are made, before retries.
+    pub fn requests(&self) -> f64 {
+        let each = self.clients.iter().map(|(_, clients)| clients.count(&self.server));
+        each.sum()
+    }
+
     /// How much slower than usual the disk is at `seconds`.
     pub fn slowness(&self, seconds: f64) -> f64 {
         self.slowdowns.iter().map(|slow| slow.factor(seconds)).product()

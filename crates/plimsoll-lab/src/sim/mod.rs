@@ -20,6 +20,8 @@ mod control;
 mod disk;
 mod record;
 mod shipping;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use self::{

@@ -43,7 +43,7 @@ pub struct Calibration {
 }
 
 /// Weight of a new sample.
-const ALPHA: f64 = 0.2;
+const ALPHA: f64 = 0.3;
 /// How far a single sample can be believed to lie from the estimate.
 const OUTLIER: f64 = 4.0;
 /// Commits before the estimates are trusted with the batch size.

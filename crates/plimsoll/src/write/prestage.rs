@@ -3,8 +3,8 @@
 //! Requests that hold a ticket while they are authenticated fill the gate but
 //! not the next batch. Unless the line is raised by what the disk serves in that
 //! time, they starve it: by Little's law as many are on their way as the disk
-//! serves in the *mean* time, and a deviation more at times, since they come as
-//! they please.
+//! serves in the *mean* time, and a deviation or two more, since they come as they
+//! please.
 //!
 //! The mean is taken of samples cut at twice their median, so that a few that
 //! hang raise nothing, and followed slowly. It is capped: where requests queue
@@ -58,9 +58,11 @@ impl Prestage {
     /// waits does not bridge it.
     pub(crate) fn units(&self, rate: f64, batch: u32) -> f64 {
         let mean = rate * self.seconds.unwrap_or(0.0);
-        mean + (mean.sqrt() - f64::from(batch) * BRIDGED).max(0.0)
+        mean + (DEVIATIONS * mean.sqrt() - f64::from(batch) * BRIDGED).max(0.0)
     }
 }
 
+/// By how much the number on the way is expected to vary.
+const DEVIATIONS: f64 = 1.5;
 /// The part of a waiting batch that may be missing now and then.
 const BRIDGED: f64 = 1.0 / 8.0;

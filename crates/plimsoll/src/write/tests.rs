@@ -133,7 +133,7 @@ fn one_wild_commit_hardly_moves_the_model() {
     slow_disk(&gate);
     commit(&gate, at(0), Duration::from_secs(60), 2 * MS);
     let flush = gate.snapshot(at(0)).flush;
-    assert!(flush < 17 * MS, "{flush:?}");
+    assert!(flush < 20 * MS, "{flush:?}");
 }
 
 #[test]
