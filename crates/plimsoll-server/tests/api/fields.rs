@@ -13,25 +13,17 @@ fn values() -> Vec<Value> {
         json!(-1),
         json!(1.5),
         json!(u64::MAX),
-        json!(i64::MIN),
-        json!(1e300),
         json!(""),
-        json!(" "),
         json!("\u{0}"),
-        json!("\u{1f512}"),
-        json!(".."),
         json!("a/../b"),
         json!("-1h"),
         json!("99999999999999999999h"),
-        json!("1ns"),
         json!("255.255.255.255/33,::/129"),
         json!("x".repeat(5_000)),
         json!([]),
         json!([1, "a", null, {}, [[]]]),
-        json!([-1]),
         json!({}),
         json!({ "a": { "b": [1, null] } }),
-        json!({ "": "" }),
     ]
 }
 
@@ -66,7 +58,7 @@ fn endpoints() -> Vec<(&'static str, &'static str, Value)> {
         "description": "d", "options": { "version": "1" }, "plugin_version": "",
     });
     let mount = json!({
-        "type": "kv", "description": "d", "config": config, "local": false, "seal_wrap": false,
+        "type": "kv", "description": "d", "config": { "max_lease_ttl": "1h" }, "local": false, "seal_wrap": false,
         "external_entropy_access": false, "options": { "version": "2" }, "plugin_name": "kv",
     });
     let metadata = json!({
@@ -93,7 +85,7 @@ fn endpoints() -> Vec<(&'static str, &'static str, Value)> {
             json!({ "max_versions": 3, "cas_required": false, "delete_version_after": "1h" }),
         ),
         ("POST", "cubbyhole/a", json!({ "k": "v" })),
-        ("POST", "auth/approle/role/r", with(role, token_fields.clone())),
+        ("POST", "auth/approle/role/r", with(role, token_fields)),
         ("POST", "auth/approle/role/r/role-id", json!({ "role_id": "r" })),
         ("POST", "auth/approle/role/r/policies", json!({ "token_policies": "p", "policies": "p" })),
         ("POST", "auth/approle/role/r/secret-id", secret_id.clone()),
@@ -122,10 +114,7 @@ fn endpoints() -> Vec<(&'static str, &'static str, Value)> {
         (
             "POST",
             "auth/userpass/users/u",
-            with(
-                json!({ "password_hash": "x", "policies": "default", "ttl": "1h", "max_ttl": "1h", "bound_cidrs": "127.0.0.1" }),
-                token_fields,
-            ),
+            json!({ "password_hash": "x", "policies": "default", "ttl": "1h", "max_ttl": "1h", "bound_cidrs": "127.0.0.1" }),
         ),
         (
             "POST",

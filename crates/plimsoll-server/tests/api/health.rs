@@ -177,5 +177,6 @@ fn a_request_that_waits_for_the_disk_is_in_flight_while_health_answers() {
         Call::new(own_door, "GET", path).token(ROOT).send().refuses(404, "");
     }
     assert!(!write.is_finished(), "health waited for the disk");
+    server.slow_disk("sync=0");
     write.join().unwrap().is(200);
 }
