@@ -113,7 +113,7 @@ impl Api {
         let shared = &*self.shared;
         let request = match face::decode(parts, body, remote(parts)) {
             Ok(request) => request,
-            Err(response) => return response,
+            Err(error) => return face::unreadable(&error),
         };
         let id = request.id.clone();
         match shared.vault.handle(request, place).await {
@@ -130,9 +130,9 @@ impl Api {
 
     async fn metrics(&self, parts: &Parts) -> HttpResponse {
         if !self.open.metrics
-            && let Err(response) = self.may_read(parts, "sys/metrics").await
+            && let Some(denied) = self.denial(parts, "sys/metrics").await
         {
-            return response;
+            return denied;
         }
         let query = face::query(query(&parts.uri));
         let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
@@ -141,33 +141,37 @@ impl Api {
                 || accept.contains("prometheus/telemetry")
         });
         let format = query.get("format").map(String::as_str);
-        self.shared.metrics_in(format.or(wants_text.then_some("prometheus")))
+        self.shared.metrics_in(format.or(if wants_text { Some("prometheus") } else { None }))
     }
 
     async fn in_flight(&self, parts: &Parts) -> HttpResponse {
         if !self.open.in_flight
-            && let Err(response) = self.may_read(parts, "sys/in-flight-req").await
+            && let Some(denied) = self.denial(parts, "sys/in-flight-req").await
         {
-            return response;
+            return denied;
         }
         json_response(http::StatusCode::OK, &self.shared.in_flight.report())
     }
 
-    /// Asks the vault whether the caller may read a path that the vault does not
-    /// serve.
-    async fn may_read(&self, parts: &Parts, path: &str) -> Result<(), HttpResponse> {
-        let mut request: VaultRequest = face::decode(parts, b"", remote(parts))?;
+    /// The answer to a caller who may not read a path that the vault itself does
+    /// not serve: the vault is asked for its capabilities there.
+    async fn denial(&self, parts: &Parts, path: &str) -> Option<HttpResponse> {
+        let mut request: VaultRequest = match face::decode(parts, b"", remote(parts)) {
+            Ok(request) => request,
+            Err(error) => return Some(face::unreadable(&error)),
+        };
         request.operation = Operation::Write;
         request.path = "sys/capabilities-self".to_owned();
         request.data.insert("paths".to_owned(), Value::from(vec![path]));
         let id = request.id.clone();
-        let response = self.shared.vault.handle(request, None).await;
-        let response = response.map_err(|error| face::error(&self.shared.face, &id, &error))?;
-        let granted = response.data.as_ref().and_then(|data| data.get(path)?.as_array().cloned());
-        let readable = granted.is_some_and(|capabilities| {
+        let granted = match self.shared.vault.handle(request, None).await {
+            Ok(response) => response.data.and_then(|mut data| data.remove(path)),
+            Err(error) => return Some(face::error(&self.shared.face, &id, &error)),
+        };
+        let readable = granted.as_ref().and_then(Value::as_array).is_some_and(|capabilities| {
             capabilities.iter().any(|capability| capability == "read" || capability == "root")
         });
-        readable.then_some(()).ok_or_else(|| message(403, "permission denied"))
+        if readable { None } else { Some(message(403, "permission denied")) }
     }
 }
 

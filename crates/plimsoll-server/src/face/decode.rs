@@ -10,29 +10,47 @@ use plimsoll_vault::{Operation, Request};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use crate::face::HttpResponse;
-use crate::face::encode::message;
-use crate::face::path::api_path;
+use crate::face::path::{BadPath, api_path};
 
-/// A request, or the answer to one that is none.
-pub(crate) type Decoded = Result<Request, HttpResponse>;
+/// Why an HTTP request is no request of the API.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    /// Not below `/v1/`: Vault answers without words.
+    #[error("")]
+    NotApi,
+    #[error("more than one {0} header")]
+    Repeated(&'static str),
+    #[error("unsupported operation")]
+    Method,
+    #[error("failed to parse JSON input: expected an object")]
+    NotObject,
+    /// Line and column, but nothing of the text: it may be a secret.
+    #[error("failed to parse JSON input: error at line {line}, column {column}")]
+    Json { line: usize, column: usize },
+}
+
+impl Unreadable {
+    pub(crate) const fn status(&self) -> u16 {
+        match self {
+            Self::NotApi => 404,
+            Self::Method => 405,
+            Self::Path(_) | Self::Repeated(_) | Self::NotObject | Self::Json { .. } => 400,
+        }
+    }
+}
 
 /// More query parameters than any client sends.
 const QUERY_PARAMETERS_MAX: usize = 64;
 
-pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Decoded {
-    let path = match api_path(parts.uri.path()) {
-        Some(Ok(path)) => path,
-        Some(Err(bad)) => return Err(message(400, &bad.to_string())),
-        None => return Err(message(404, "")),
-    };
+pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Result<Request, Unreadable> {
+    let path = api_path(parts.uri.path()).ok_or(Unreadable::NotApi)??;
     if let Some(header) = repeated_credential(&parts.headers) {
-        return Err(message(400, &format!("more than one {header} header")));
+        return Err(Unreadable::Repeated(header));
     }
     let query = query(parts.uri.query().unwrap_or_default());
-    let Some(operation) = operation(&parts.method, &query) else {
-        return Err(message(405, "unsupported operation"));
-    };
+    let operation = operation(&parts.method, &query).ok_or(Unreadable::Method)?;
     let data = match operation {
         Operation::Write | Operation::Patch => object(body)?,
         // A body has no meaning here; query parameters may.
@@ -83,22 +101,14 @@ pub(crate) fn query(query: &str) -> BTreeMap<String, String> {
     form_urlencoded::parse(query.as_bytes()).into_owned().take(QUERY_PARAMETERS_MAX).collect()
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, HttpResponse> {
+fn object(body: &[u8]) -> Result<Map<String, Value>, Unreadable> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(message(400, "failed to parse JSON input: expected an object")),
-        // Line and column, but nothing of the text: it may be a secret.
-        Err(error) => Err(message(
-            400,
-            &format!(
-                "failed to parse JSON input: error at line {}, column {}",
-                error.line(),
-                error.column()
-            ),
-        )),
+        Ok(_) => Err(Unreadable::NotObject),
+        Err(error) => Err(Unreadable::Json { line: error.line(), column: error.column() }),
     }
 }

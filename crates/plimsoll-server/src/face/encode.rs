@@ -9,7 +9,7 @@ use plimsoll_vault::{AuthResponse, Response, VaultError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::face::HttpResponse;
+use crate::face::{HttpResponse, Unreadable};
 
 /// Vault's envelope, in Vault's order.
 #[derive(Serialize)]
@@ -67,6 +67,11 @@ pub(crate) fn error(face: &dyn Face, request_id: &str, error: &VaultError) -> Ht
         }
         client => message(client.status(), &client.to_string()),
     }
+}
+
+/// The answer to what is no request.
+pub(crate) fn unreadable(error: &Unreadable) -> HttpResponse {
+    message(error.status(), &error.to_string())
 }
 
 /// `{"errors": [text]}`, or an empty list.

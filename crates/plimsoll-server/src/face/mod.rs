@@ -8,8 +8,10 @@ mod decode;
 mod encode;
 mod path;
 
-pub(crate) use crate::face::decode::{decode, operation, query, token};
-pub(crate) use crate::face::encode::{encode, error, json_response, message, text_response};
+pub(crate) use crate::face::decode::{Unreadable, decode, operation, query, token};
+pub(crate) use crate::face::encode::{
+    encode, error, json_response, message, text_response, unreadable,
+};
 pub(crate) use crate::face::path::api_path;
 
 /// A response of this server.
