@@ -1,5 +1,7 @@
 //! The lab on its own: `cargo run --release -p plimsoll-lab --example lab -- run --all`
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use plimsoll_lab::lab::{LabOptions, run};
 
@@ -9,6 +11,12 @@ struct Cli {
     options: LabOptions,
 }
 
-fn main() -> anyhow::Result<()> {
-    run(&Cli::parse().options)
+fn main() -> ExitCode {
+    match run(&Cli::parse().options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::{Clients, Expect, Measure, Scenario, Server, Slowdown, Stall};
 #[non_exhaustive]
 pub enum ScenarioError {
     /// It could not be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read {
         /// Which file.
         path: String,
