@@ -189,11 +189,11 @@ fn a_second_process_on_a_directory_is_one_line_and_the_first_goes_on() {
 fn a_directory_of_another_version_is_one_line_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let format = dir.path().join("format");
-    fs::write(&format, "plimsoll-store 99 0000000000000000\n").unwrap();
+    fs::write(&format, "plimsoll-store 9999 0000000000000000\n").unwrap();
     let path = dir.path().to_str().unwrap();
     let arguments = ["--dev", "--listen", "127.0.0.1:0", "--data-dir", path];
     refuses_in_one_line(&arguments, &[path, "99"]);
-    assert_eq!(fs::read_to_string(&format).unwrap(), "plimsoll-store 99 0000000000000000\n");
+    assert_eq!(fs::read_to_string(&format).unwrap(), "plimsoll-store 9999 0000000000000000\n");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn ten_thousand_levels_are_refused_wherever_they_stand() {
             [nested.clone(), format!("{{\"data\":{nested}}}"), format!("{{\"policies\":{nested}}}")]
         {
             for path in ["kv/a", "secret/data/a", "auth/token/create", "sys/policies/acl/p"] {
-                server.call("POST", path).token(ROOT).body(body.clone()).send().is_clients_fault();
+                server.call("POST", path).token(ROOT).body(body.clone()).send().blames_the_client();
             }
         }
     }
@@ -86,7 +86,7 @@ fn ten_thousand_levels_are_refused_wherever_they_stand() {
         format!("path \"a\" {{ x = {}1 }}", "-".repeat(depth)),
         format!("path \"a\" {{ x = \"{}\" }}", "${".repeat(depth)),
     ] {
-        server.post("sys/policies/acl/p", &json!({ "policy": policy })).is_clients_fault();
+        server.post("sys/policies/acl/p", &json!({ "policy": policy })).blames_the_client();
     }
 }
 
@@ -104,8 +104,8 @@ fn an_entry_beyond_its_limit_is_413_and_not_stored() {
     let server = Running::dev();
     server.mount_kv1();
     let value = "v".repeat(ENTRY_BYTES_MAX + 1);
-    server.post("kv/a", &json!({ "k": value })).is_clients_fault().is(413);
-    server.post("secret/data/a", &json!({ "data": { "k": value } })).is_clients_fault().is(413);
+    server.post("kv/a", &json!({ "k": value })).blames_the_client().is(413);
+    server.post("secret/data/a", &json!({ "data": { "k": value } })).blames_the_client().is(413);
     server.get("kv/a").is(404);
     server.get("secret/data/a").is(404);
     let value = "v".repeat(ENTRY_BYTES_MAX / 2);
@@ -120,7 +120,7 @@ fn an_announced_body_beyond_the_limit_is_413_before_its_first_byte() {
             "POST /v1/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
             BODY_BYTES_MAX + 1
         );
-        server.raw(head).is_clients_fault().is(413);
+        server.raw(head).blames_the_client().is(413);
     }
 }
 
@@ -137,7 +137,7 @@ fn a_client_that_sends_its_whole_body_first_still_reads_the_413() {
     for _ in 0..BODY_BYTES_MAX / piece.len() {
         socket.write_all(&piece).expect("the server reads on, into nothing");
     }
-    read_answer(&mut socket).is_clients_fault().is(413);
+    read_answer(&mut socket).blames_the_client().is(413);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn chunks_beyond_the_limit_are_413() {
     for _ in 0..10 {
         socket.write_all(chunk.as_bytes()).expect("the server reads on, into nothing");
     }
-    read_answer(&mut socket).is_clients_fault().is(413);
+    read_answer(&mut socket).blames_the_client().is(413);
     let mut rest = Vec::new();
     drop(socket.read_to_end(&mut rest));
     assert!(rest.is_empty(), "{rest:?}");
@@ -189,7 +189,7 @@ fn a_body_that_does_not_come_is_408() {
         "POST /v1/secret/data/a HTTP/1.1\r\nhost: x\r\nx-vault-token: {ROOT}\r\n\
          content-length: 100\r\n\r\n{{"
     );
-    server.raw(head).is_clients_fault().is(408);
+    server.raw(head).blames_the_client().is(408);
 }
 
 #[test]

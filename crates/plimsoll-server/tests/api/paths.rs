@@ -84,7 +84,7 @@ fn names_with_spaces_and_beyond_ascii_are_names() {
 fn a_method_that_a_path_does_not_know_is_405() {
     let server = Running::dev();
     for method in ["OPTIONS", "TRACE", "BREW", "get", "PROPFIND"] {
-        server.call(method, "secret/data/a").token(ROOT).send().is_clients_fault().is(405);
+        server.call(method, "secret/data/a").token(ROOT).send().blames_the_client().is(405);
     }
     for (method, path) in [
         ("DELETE", "sys/health"),
@@ -101,7 +101,7 @@ fn a_method_that_a_path_does_not_know_is_405() {
         ("PATCH", "auth/token/renew-self"),
         ("LIST", "sys/rotate"),
     ] {
-        server.call(method, path).token(ROOT).send().is_clients_fault().is(405);
+        server.call(method, path).token(ROOT).send().blames_the_client().is(405);
     }
 }
 
@@ -115,7 +115,7 @@ fn a_path_that_nobody_serves_is_404() {
                 .token(ROOT)
                 .json(&json!({}))
                 .send()
-                .is_clients_fault()
+                .blames_the_client()
                 .is(404);
         }
     }

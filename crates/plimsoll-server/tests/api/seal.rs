@@ -49,7 +49,7 @@ fn shares_that_make_no_sense_initialise_nothing() {
         json!({ "secret_shares": u64::MAX, "secret_threshold": 2 }),
         json!({ "secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["k"] }),
     ] {
-        server.post("sys/init", &body).is_clients_fault().is(400);
+        server.post("sys/init", &body).blames_the_client().is(400);
     }
     assert_eq!(server.get("sys/init").json()["initialized"], false);
 }
@@ -68,7 +68,7 @@ fn shares_that_are_none_unseal_nothing() {
         json!({ "key": "A".repeat(100_000) }),
         json!({ "key": "\u{0}" }),
     ] {
-        server.call("POST", "sys/unseal").json(&wrong).send().is_clients_fault().is(400);
+        server.call("POST", "sys/unseal").json(&wrong).send().blames_the_client().is(400);
     }
     let status = server.get("sys/seal-status").json();
     assert_eq!((&status["sealed"], &status["progress"]), (&json!(true), &json!(0)));
@@ -84,7 +84,7 @@ fn shares_of_another_server_are_refused_together_and_forgotten() {
     let (server, shares, root) = initialised();
     let (_other, foreign, _) = initialised();
     assert_eq!(offer(&server, &shares[0]).is(200).json()["progress"], 1);
-    offer(&server, &foreign[1]).is_clients_fault().is(400);
+    offer(&server, &foreign[1]).blames_the_client().is(400);
     let status = server.get("sys/seal-status").json();
     assert_eq!((&status["sealed"], &status["progress"]), (&json!(true), &json!(0)));
     // The same share twice is one.

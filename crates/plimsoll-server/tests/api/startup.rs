@@ -69,10 +69,10 @@ fn a_directory_of_another_version_is_left_alone() {
     let running = Running::dev();
     let dir = running.stop();
     let format = dir.path().join("format");
-    fs::write(&format, "plimsoll-store 2 0000000000000000\n").unwrap();
+    fs::write(&format, "plimsoll-store 9999 0000000000000000\n").unwrap();
     let before = contents(dir.path());
     let error = refused_start(&plain_options(dir.path().to_owned()));
-    says(&error, &["format", "plimsoll-store 2"]);
+    says(&error, &["format", "plimsoll-store 9999"]);
     assert_eq!(contents(dir.path()), before);
 }
 

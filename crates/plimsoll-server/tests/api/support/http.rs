@@ -153,7 +153,7 @@ impl Answer {
 
     /// Any 4xx, with Vault's body.
     #[track_caller]
-    pub(crate) fn is_clients_fault(self) -> Self {
+    pub(crate) fn blames_the_client(self) -> Self {
         let body = String::from_utf8_lossy(&self.body);
         assert!((400..500).contains(&self.status), "{} {body}", self.status);
         self.errors();

@@ -25,6 +25,20 @@ pub(crate) struct Running {
     pub(crate) dir: TempDir,
 }
 
+/// Questions that are asked before something that should happen never will.
+const QUESTIONS_MAX: u32 = 200_000;
+
+/// Asks until there is an answer: what the server does by itself has no event to
+/// wait for.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let answer = (0..QUESTIONS_MAX).find_map(|_| {
+        std::thread::yield_now();
+        ask()
+    });
+    answer.unwrap_or_else(|| panic!("never: {what}"))
+}
+
 /// Any port of this machine.
 pub(crate) fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
