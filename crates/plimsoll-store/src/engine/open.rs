@@ -24,7 +24,7 @@ use crate::state::{BaseError, Database, Published, Snapshot, Table};
 const FORMAT_FILE: &str = "format";
 const STATE_FILE: &str = "state.redb";
 /// What the format file starts with; the id of the store follows.
-const FORMAT: &str = "plimsoll-store 1 ";
+const FORMAT: &str = "plimsoll-store 2 ";
 
 const FORMAT_BYTES_MAX: u64 = 64;
 

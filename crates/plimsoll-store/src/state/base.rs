@@ -15,16 +15,14 @@ use redb::{
 
 use crate::disk::{File, read_exact_at, write_all_at};
 use crate::log::Position;
+use crate::state::packs::{INDEX, PACKS, Packs, Place, row};
 use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
 use crate::store::{Entry, Key, StoreError};
 
-/// Key to revision (8 bytes, little-endian) and value.
-const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
 /// One row: the last group of the log that is contained.
 const APPLIED: TableDefinition<'_, &str, (u64, u64, u32)> = TableDefinition::new("applied");
 const LAST_GROUP: &str = "last_group";
 
-const REVISION_BYTES: usize = 8;
 /// A sync of the log waits behind this many bytes of the checkpoint at most.
 const WRITE_BACK_BYTES: u64 = 1 << 20;
 
@@ -38,7 +36,7 @@ const CHUNKS_AHEAD: usize = 16;
 #[error("state file: {0}")]
 pub(crate) struct BaseError(Arc<str>);
 
-fn failed(error: impl Into<redb::Error>) -> BaseError {
+pub(super) fn failed(error: impl Into<redb::Error>) -> BaseError {
     BaseError(error.into().to_string().into())
 }
 
@@ -68,7 +66,7 @@ impl Database {
             .map_err(failed)?;
         if redb.begin_read().map_err(failed)?.open_table(APPLIED).is_err() {
             let txn = redb.begin_write().map_err(failed)?;
-            txn.open_table(ENTRIES).map_err(failed)?;
+            Packs::open(&txn)?.finish()?;
             txn.open_table(APPLIED).map_err(failed)?;
             txn.commit().map_err(failed)?;
         }
@@ -89,11 +87,20 @@ impl Database {
         }))
     }
 
+    /// What all packs take, and what of it is dead.
+    #[cfg(test)]
+    pub(super) fn packed_bytes(&self) -> Result<(u64, u64), BaseError> {
+        let txn = self.redb.begin_read().map_err(failed)?;
+        let table = txn.open_table(crate::state::packs::BYTES).map_err(failed)?;
+        Ok(table.get(()).map_err(failed)?.map_or((0, 0), |row| row.value()))
+    }
+
     /// What readers see of it now.
     pub(crate) fn base(&self) -> Result<Base, BaseError> {
         let txn = self.redb.begin_read().map_err(failed)?;
-        let entries = txn.open_table(ENTRIES).map_err(failed)?;
-        Ok(Base { entries: ArcSwapOption::from_pointee(entries) })
+        let index = txn.open_table(INDEX).map_err(failed)?;
+        let packs = txn.open_table(PACKS).map_err(failed)?;
+        Ok(Base { tables: ArcSwapOption::from_pointee(Tables { index, packs }) })
     }
 
     /// Merges a table into it, durably. `position` is the last group in it;
@@ -124,20 +131,8 @@ impl Database {
         table: &Table,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BaseError> {
-        let mut entries = txn.open_table(ENTRIES).map_err(failed)?;
+        let mut packs = Packs::open(txn)?;
         let mut done = 0;
-        let mut insert = |key: Key, version: Version| -> Result<u64, BaseError> {
-            let Some(Entry { value, mod_revision }) = version else {
-                entries.remove(&*key).map_err(failed)?;
-                return Ok(key.len() as u64);
-            };
-            let bytes = REVISION_BYTES + value.len();
-            let mut row = entries.insert_reserve(&*key, bytes).map_err(failed)?;
-            let (revision, rest) = row.as_mut().split_at_mut(REVISION_BYTES);
-            revision.copy_from_slice(&mod_revision.to_le_bytes());
-            rest.copy_from_slice(&value);
-            Ok((key.len() + value.len()) as u64)
-        };
         // The checkpoint is what bounds the throughput: sorting the keys and
         // finding their values, a quarter of it, is another thread's.
         thread::scope(|scope| {
@@ -149,11 +144,18 @@ impl Database {
                 .map_err(|error| BaseError(error.to_string().into()))?;
             for chunk in sorted {
                 for (key, version) in chunk {
-                    done += insert(key, version)? + ENTRY_OVERHEAD_BYTES;
+                    let value_bytes = version.as_ref().map_or(0, |entry| entry.value.len());
+                    match version {
+                        Some(Entry { value, mod_revision }) => {
+                            packs.put(&key, &value, mod_revision)?;
+                        }
+                        None => packs.remove(&key)?,
+                    }
+                    done += (key.len() + value_bytes) as u64 + ENTRY_OVERHEAD_BYTES;
                 }
                 progress(done);
             }
-            Ok(())
+            packs.finish()
         })
     }
 }
@@ -169,12 +171,25 @@ fn send_newest(table: &Table, sender: SyncSender<Vec<(Key, Version)>>) {
     }
 }
 
-type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
+struct Tables {
+    index: ReadOnlyTable<&'static [u8], Place>,
+    packs: ReadOnlyTable<u64, &'static [u8]>,
+}
+
+impl Tables {
+    fn entry(&self, (pack, offset, _, mod_revision): Place) -> Result<Entry, StoreError> {
+        let missing = || StoreError::Read("state file: a value is not where it should be".into());
+        let rows = self.packs.get(pack).map_err(failed)?.ok_or_else(missing)?;
+        let rows = rows.value();
+        let (_, value) = row(rows, offset as usize).ok_or_else(missing)?;
+        Ok(Entry { value: Bytes::copy_from_slice(&rows[value]), mod_revision })
+    }
+}
 
 /// A view of the database at one checkpoint. While it is open, none of its pages
 /// can be used again; so it can be closed under those who still hold it.
 pub(crate) struct Base {
-    entries: ArcSwapOption<Entries>,
+    tables: ArcSwapOption<Tables>,
 }
 
 impl fmt::Debug for Base {
@@ -186,13 +201,14 @@ impl fmt::Debug for Base {
 impl Base {
     /// Lets go of its pages: whoever reads from it later gets an error.
     pub(crate) fn close(&self) {
-        self.entries.store(None);
+        self.tables.store(None);
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Version, StoreError> {
-        let entries = self.entries.load();
-        let row = entries.as_deref().ok_or_else(expired)?.get(key).map_err(failed)?;
-        row.map(|row| decode(row.value())).transpose()
+        let tables = self.tables.load();
+        let tables = tables.as_deref().ok_or_else(expired)?;
+        let place = tables.index.get(key).map_err(failed)?;
+        place.map(|place| tables.entry(place.value())).transpose()
     }
 
     /// The entries from `start` on, in order.
@@ -200,26 +216,17 @@ impl Base {
         &self,
         start: Bound<&[u8]>,
     ) -> Result<impl Iterator<Item = Result<(Key, Version), StoreError>> + use<>, StoreError> {
-        let entries = self.entries.load();
-        let entries = entries.as_deref().ok_or_else(expired)?;
-        let rows = entries.range::<&[u8]>((start, Bound::Unbounded)).map_err(failed)?;
-        Ok(rows.map(|row| {
-            let (key, row) = row.map_err(failed)?;
-            Ok((Key::copy_from_slice(key.value()), Some(decode(row.value())?)))
+        let tables = self.tables.load_full().ok_or_else(expired)?;
+        let places = tables.index.range::<&[u8]>((start, Bound::Unbounded)).map_err(failed)?;
+        Ok(places.map(move |row| {
+            let (key, place) = row.map_err(failed)?;
+            Ok((Key::copy_from_slice(key.value()), Some(tables.entry(place.value())?)))
         }))
     }
 }
 
 fn expired() -> StoreError {
     StoreError::Read("the view is too old".into())
-}
-
-fn decode(row: &[u8]) -> Result<Entry, StoreError> {
-    let Some((revision, value)) = row.split_first_chunk::<REVISION_BYTES>() else {
-        return Err(StoreError::Read("state file: a row without a revision".into()));
-    };
-    let mod_revision = u64::from_le_bytes(*revision);
-    Ok(Entry { value: Bytes::copy_from_slice(value), mod_revision })
 }
 
 /// The engine's file, on our disk.

@@ -7,6 +7,7 @@
 
 mod base;
 mod merge;
+mod packs;
 mod snapshot;
 mod table;
 
