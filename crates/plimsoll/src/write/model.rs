@@ -50,6 +50,12 @@ const OUTLIER: f64 = 4.0;
 const COMMITS_MIN: u32 = 3;
 /// The knee is not looked for below as many units.
 const KNEE_UNITS_MIN: f64 = 16.0;
+/// A batch of as many units is a safe bet on any disk.
+const UNSEEN_UNITS: f64 = 64.0;
+/// Beyond that, how much larger than any seen of late a batch may be.
+const GROWTH: f64 = 4.0;
+/// How fast large batches are forgotten, per commit.
+const FORGETTING: f64 = 0.9;
 /// Below a nanosecond an estimate is none; and one of zero would clamp every
 /// sample to zero for ever.
 const SECONDS_MIN: f64 = 1e-9;
@@ -61,6 +67,8 @@ pub(crate) struct Model {
     fixed: f64,
     per_unit: f64,
     commits: u32,
+    /// The largest batch of late, in units.
+    seen: f64,
 }
 
 impl Model {
@@ -74,6 +82,7 @@ impl Model {
 
     pub(crate) fn learn(&mut self, sample: &CommitSample) {
         let units = f64::from(sample.units.max(1));
+        self.seen = units.max(self.seen * FORGETTING);
         let (flush, work) = (sample.flush.as_secs_f64(), sample.work.as_secs_f64());
         if self.commits == 0 {
             (self.flush, self.per_unit) = (flush, work / units);
@@ -111,6 +120,11 @@ impl Model {
     /// clients wait. The floor of [`KNEE_UNITS_MIN`] keeps a handful of clients
     /// from being refused where batching gains nothing: it is the last term, not
     /// the knee, that must keep their wait short.
+    ///
+    /// And a disk that turned slow while batches were small is known by its small
+    /// batches only, so the line runs ahead of what was seen by no more than a
+    /// factor of [`GROWTH`]: a fast disk is there within a few commits, a slow one
+    /// is found out before a thousand requests wait for it.
     pub(crate) fn batch_effective(&self, config: &WriteGateConfig) -> u32 {
         let max = config.batch_units_max;
         if self.commits < COMMITS_MIN || self.per_unit <= 0.0 {
@@ -120,7 +134,8 @@ impl Model {
         let knee = s0 / s1 * config.efficiency / (1.0 - config.efficiency);
         let patience = (config.deadline.as_secs_f64() / 3.0 - s0) / s1;
         // A cast from f64 saturates, and NaN becomes 0: both end at one unit.
-        (knee.max(KNEE_UNITS_MIN).min(patience).ceil().max(1.0) as u32).min(max)
+        let evidence = (self.seen * GROWTH).max(UNSEEN_UNITS);
+        (knee.max(KNEE_UNITS_MIN).min(patience).min(evidence).ceil().max(1.0) as u32).min(max)
     }
 
     /// The service rate in units per second when every batch holds `batch`;
@@ -198,6 +213,19 @@ mod tests {
             per_unit: 200_000 * US,
         });
         assert_eq!(model.batch_effective(&config), 9);
+    }
+
+    #[test]
+    fn the_line_runs_ahead_of_what_was_seen_by_a_factor_of_four() {
+        let config = WriteGateConfig::default();
+        let mut model = calibrated(Duration::ZERO, US);
+        let mut lines = Vec::new();
+        for _ in 0..4 {
+            let line = model.batch_effective(&config);
+            lines.push(line);
+            model.learn(&CommitSample { units: line, flush: 10_000 * US, work: line * US });
+        }
+        assert_eq!(lines, [64, 256, 1024, 1024]);
     }
 
     #[test]

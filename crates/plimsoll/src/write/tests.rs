@@ -60,7 +60,7 @@ fn slow_disk(gate: &WriteGate<Job>) {
 }
 
 fn commit(gate: &WriteGate<Job>, now: Timestamp, flush: Duration, per_unit: Duration) {
-    gate.committed(now, CommitSample { units: 10, flush, work: 10 * per_unit });
+    gate.committed(now, CommitSample { units: 100, flush, work: 100 * per_unit });
 }
 
 /// Admits and queues until the gate refuses, at one instant.
