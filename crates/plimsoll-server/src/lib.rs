@@ -2,7 +2,7 @@
 //! and metrics, and the wiring of everything below.
 //!
 //! A request's way, one direction: the listener accepts it, the door asks the write
-//! gate, [`service`] translates it, `plimsoll-vault` decides, `plimsoll-store`
+//! gate, `service` translates it, `plimsoll-vault` decides, `plimsoll-store`
 //! commits.
 
 #![forbid(unsafe_code)]

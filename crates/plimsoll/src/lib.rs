@@ -9,7 +9,7 @@
 //! own. The same calls give the same answers, to the bit, in a server and in a
 //! simulator.
 //!
-//! Start reading at [`write`], the gate of a group-commit queue.
+//! Start reading at [`mod@write`], the gate of a group-commit queue.
 
 #![forbid(unsafe_code)]
 

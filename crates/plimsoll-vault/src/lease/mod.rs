@@ -3,7 +3,7 @@
 //! Only tokens have leases here, and a token's lease is a part of its entry, so
 //! the two cannot disagree. What this module adds is the way to them: the
 //! [`index`] by which they are found, the background work that ends them
-//! ([`step`]), and the paths of `sys/leases/` ([`handle`]).
+//! ([`step`]), and the paths of `sys/leases/` ([`handle()`]).
 //!
 //! A lease is over when its time has come, whether or not the background has
 //! got to it: authentication looks at the time, not at the index.

@@ -14,7 +14,7 @@
 //! A login reads two keys: the role and the SecretID. The folder and the HMAC
 //! key are drawn at random when a role is created, so a role that is created
 //! again under its old name accepts none of its old SecretIDs, and deleting one
-//! with a million of them is one small commit; [`tidy`] removes them later.
+//! with a million of them is one small commit; [`tidy()`] removes them later.
 //!
 //! The use that a login takes from a SecretID is in the commit of the token, so
 //! a refused or failed login takes none.
