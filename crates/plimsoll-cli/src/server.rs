@@ -72,7 +72,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
     };
     let server = Server::start(&options)?;
     announce(&server, &options);
-    server.run(options.config_file)?;
+    server.run(options.config_file);
     drop(fresh_dir);
     Ok(())
 }

@@ -16,6 +16,7 @@ use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
 use plimsoll_vault::{AdmitLate, InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -81,9 +82,28 @@ pub struct DevKeys {
     pub unseal_key: String,
 }
 
+/// What an operator's tools send.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// A server that runs.
 pub struct Server {
     runtime: Runtime,
+    /// Listened to before anybody is told that the server runs.
+    signals: Option<Signals>,
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     health_address: Option<SocketAddr>,
@@ -128,6 +148,10 @@ impl Server {
         let store = Arc::new(LogStore::open(open)?);
 
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::listen()?
+        };
         let shared = {
             let _entered = runtime.enter();
             Arc::new(assemble(config, static_key, store, metrics, delays)?)
@@ -160,6 +184,7 @@ impl Server {
             .transpose()?;
         Ok(Self {
             runtime,
+            signals: Some(signals),
             shared,
             addresses,
             health_address,
@@ -188,26 +213,19 @@ impl Server {
 
     /// Serves until SIGTERM or SIGINT, rereading `config_file` on SIGHUP, then
     /// finishes what was accepted.
-    ///
-    /// # Errors
-    /// Signals cannot be received.
-    pub fn run(self, config_file: Option<PathBuf>) -> Result<(), ServerError> {
+    pub fn run(mut self, config_file: Option<PathBuf>) {
+        let mut signals = self.signals.take();
         self.runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut hangup = signal(SignalKind::hangup())?;
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            loop {
+            while let Some(Signals { hangup, terminate, interrupt }) = &mut signals {
                 tokio::select! {
-                    _ = terminate.recv() => return Ok::<_, std::io::Error>(()),
-                    _ = interrupt.recv() => return Ok(()),
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
                     _ = hangup.recv() => self.reload(config_file.as_deref()),
                 }
             }
-        })?;
+        });
         tracing::info!("finishing what was accepted");
         self.stop();
-        Ok(())
     }
 
     /// Stops accepting, finishes what was accepted, closes the store.
