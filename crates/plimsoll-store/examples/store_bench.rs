@@ -6,11 +6,12 @@
 //!     [--keys N] [--seconds S] [--slice S] [--writers W] [--value BYTES] [--dir DIR] [--no-peer]
 //! ```
 //!
-//! Each is a process of its own, and they take turns: one is stopped while the
-//! other runs its slice, so that both meet the same neighbours. Prints what each slice
-//! brought, then for the last third the rates, the processor time of a put and the
-//! ratio, and of the whole run the longest gap between two commits of the store and
-//! its largest resident memory.
+//! Each is a process of its own: first the peer, for half of the time, then the
+//! store, then the peer for the other half, so that both meet the same neighbours. (The
+//! store is never stopped: its debt gate would take the pause for a slow disk.) Prints
+//! what each slice brought, then for the last third the rates, the processor time of a
+//! put and the ratio, and of the whole run the longest gap between two commits of the
+//! store and its largest resident memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -34,9 +35,6 @@ use tokio::sync::oneshot;
 /// As in the server.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// What lies this far apart has a stop between it.
-const STOPPED: Duration = Duration::from_millis(1500);
 
 #[derive(Clone, Debug)]
 struct Args {
@@ -89,29 +87,51 @@ fn parse() -> Args {
     args
 }
 
-/// Lets the two take turns.
+/// The peer, the store, and the peer again.
 fn compare(args: &Args) {
     println!("{args:?}");
-    let names: &[_] = if args.peer { &["store", "bare"] } else { &["store"] };
-    let mut sides: Vec<_> = names.iter().map(|name| Side::start(name, &args.dir)).collect();
-    for slice in 1..=args.seconds.div_ceil(args.slice) {
-        for side in &mut sides {
-            side.run(Duration::from_secs(args.slice));
-            println!("{:5} s {:5}: {}", slice * args.slice, side.name, side.last());
+    let slices = args.seconds.div_ceil(args.slice) as usize;
+    let third = (slices / 3).max(1);
+    let mut bare = args.peer.then(|| Side::start("bare", &args.dir));
+    let mut before_and_after = Vec::new();
+    let mut run_peer = |slices: usize| {
+        if let Some(bare) = &mut bare {
+            bare.signal("CONT");
+            (0..slices).for_each(|_| bare.run(Duration::from_secs(args.slice)));
+            bare.signal("STOP");
+            before_and_after.extend(bare.slices.iter().rev().take(third.div_ceil(2)).copied());
         }
+    };
+    run_peer(slices.div_ceil(2));
+    let mut store = Side::start("store", &args.dir);
+    (0..slices).for_each(|_| store.run(Duration::from_secs(args.slice)));
+    let rate = summary("store", store.slices.iter().rev().take(third));
+    let now = store.now.clone();
+    drop(store);
+    run_peer(slices / 2);
+    if args.peer {
+        println!("ratio {:.2}", rate / summary("bare", before_and_after.iter()));
     }
-    let last_third = (args.seconds / args.slice / 3).max(1) as usize;
-    let rates: Vec<_> = sides.iter().map(|side| side.summary(last_third)).collect();
-    if let [store, bare] = rates[..] {
-        println!("ratio {:.2}", store / bare);
-    }
-    println!("longest gap between commits: {} ms", sides[0].now.gap_max_ms);
-    println!("resident memory at most: {} MiB", sides[0].now.rss_max_mib);
-    drop(sides);
+    println!("longest gap between commits: {} ms", now.gap_max_ms);
+    println!("resident memory at most: {} MiB", now.rss_max_mib);
+    drop(bare);
     let _ = std::fs::remove_dir_all(&args.dir);
 }
 
-/// One of the two, stopped when it is not its turn.
+/// Prints and returns the rate of some slices.
+fn summary<'a>(name: &str, slices: impl Iterator<Item = &'a Slice>) -> f64 {
+    let (mut done, mut cpu_us, mut seconds) = (0.0, 0.0, 0.0);
+    for slice in slices {
+        done += slice.done as f64;
+        cpu_us += slice.cpu_us as f64;
+        seconds += slice.seconds;
+    }
+    let rate = done / seconds;
+    println!("{name}: {rate:.0}/s over the last third, {:.1} us of processor each", cpu_us / done);
+    rate
+}
+
+/// One of the two.
 struct Side {
     name: &'static str,
     child: Child,
@@ -130,6 +150,7 @@ struct Mark {
     report: String,
 }
 
+#[derive(Clone, Copy)]
 struct Slice {
     done: u64,
     cpu_us: u64,
@@ -149,35 +170,18 @@ impl Side {
         let answers = BufReader::new(child.stdout.take().unwrap());
         let mut side = Self { name, child, answers, now: Mark::default(), slices: Vec::new() };
         side.now = side.mark();
-        side.signal("STOP");
         side
     }
 
     fn run(&mut self, slice: Duration) {
-        self.signal("CONT");
         let (before, started) = (self.mark(), Instant::now());
         thread::sleep(slice);
         let seconds = started.elapsed().as_secs_f64();
         self.now = self.mark();
-        self.signal("STOP");
         let (done, cpu_us) = (self.now.done - before.done, self.now.cpu_us - before.cpu_us);
+        let (rate, cpu) = (done as f64 / seconds, cpu_us as f64 / done.max(1) as f64);
         self.slices.push(Slice { done, cpu_us, seconds });
-    }
-
-    fn last(&self) -> String {
-        let Slice { done, cpu_us, seconds } = self.slices.last().unwrap();
-        let cpu = *cpu_us as f64 / (*done).max(1) as f64;
-        format!("{:7.0}/s, {cpu:5.1} us of processor; {}", *done as f64 / seconds, self.now.report)
-    }
-
-    /// Of the last slices; returns the rate.
-    fn summary(&self, slices: usize) -> f64 {
-        let last = || self.slices.iter().rev().take(slices);
-        let done = last().map(|slice| slice.done).sum::<u64>() as f64;
-        let cpu = last().map(|slice| slice.cpu_us).sum::<u64>() as f64 / done.max(1.0);
-        let rate = done / last().map(|slice| slice.seconds).sum::<f64>();
-        println!("{}: {rate:.0}/s over the last third, {cpu:.1} us of processor each", self.name);
-        rate
+        println!("{:5}: {rate:7.0}/s, {cpu:5.1} us of processor; {}", self.name, self.now.report);
     }
 
     fn mark(&mut self) -> Mark {
@@ -319,8 +323,7 @@ impl Observer for Meter {
         let Event::Committed(sample) = event else { return };
         let now = Instant::now();
         if let Some(last) = self.last.lock().unwrap().replace(now) {
-            let gap = now.duration_since(last);
-            let gap = if gap < STOPPED { gap.as_nanos() as u64 } else { 0 };
+            let gap = now.duration_since(last).as_nanos() as u64;
             self.gap.fetch_max(gap, Ordering::Relaxed);
             self.gap_max.fetch_max(gap, Ordering::Relaxed);
         }

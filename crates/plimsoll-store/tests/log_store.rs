@@ -148,6 +148,47 @@ fn background_work_needs_no_place() {
 }
 
 #[test]
+fn too_much_background_work_is_refused_and_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.background_items_max = 0;
+    let store = LogStore::open(options).unwrap();
+    let answer = store.submit(Transact { txn: put("a", "1"), decide: once(), place: None });
+    let answer = answer.blocking_recv().unwrap();
+    assert!(matches!(answer, Err(StoreError::BackgroundFull { items_max: 0 })), "{answer:?}");
+    commit(&store, put("a", "2")).unwrap();
+    store.health().unwrap();
+}
+
+#[test]
+fn a_thread_that_panics_stops_the_store_and_answers_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.observer = Arc::new(PanicsAtCommit);
+    let store = LogStore::open(options).unwrap();
+    let answers: Vec<_> =
+        (0..3).map(|n| submit(&store, put(&format!("{n}"), "v"), once())).collect();
+    for answer in answers {
+        let answer = answer.blocking_recv().unwrap();
+        let told = matches!(answer, Err(StoreError::OutcomeUnknown(_) | StoreError::Stopped(_)));
+        assert!(told, "{answer:?}");
+    }
+    while store.health().is_ok() {
+        std::thread::yield_now();
+    }
+    assert!(matches!(commit(&store, put("late", "v")), Err(StoreError::Stopped(_))));
+}
+
+#[derive(Debug)]
+struct PanicsAtCommit;
+
+impl plimsoll::Observer for PanicsAtCommit {
+    fn event(&self, event: &plimsoll::Event) {
+        assert!(!matches!(event, plimsoll::Event::Committed(_)), "as the test wants it");
+    }
+}
+
+#[test]
 fn a_transaction_that_fits_no_group_is_too_large() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -113,8 +113,8 @@ impl Shared {
                 let mut background = lock(&self.background);
                 if background.len() >= self.background_items_max {
                     drop(background);
-                    let reason = "too much background work waits".into();
-                    return pending.reply.send(Err(StoreError::Stopped(reason)));
+                    let items_max = self.background_items_max;
+                    return pending.reply.send(Err(StoreError::BackgroundFull { items_max }));
                 }
                 background.push_back(pending);
             }

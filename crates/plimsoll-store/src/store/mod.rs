@@ -146,6 +146,12 @@ pub enum StoreError {
         /// The limit.
         bytes_max: u64,
     },
+    /// As much background work waits as may: try again later; nothing was executed.
+    #[error("{items_max} transactions of background work wait already")]
+    BackgroundFull {
+        /// The limit.
+        items_max: usize,
+    },
     /// The disk failed while the transaction was under way: it may or may not
     /// be found after a restart. The store takes no more writes.
     #[error("outcome unknown: {0}")]
