@@ -166,8 +166,9 @@ fn guard<F: FnOnce()>(shared: &Arc<Shared>, run: F) -> impl FnOnce() + use<F> {
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             let reason: Arc<str> = "a thread of the store panicked".into();
             shared.fail(Arc::clone(&reason));
-            shared.turn_all_away(&reason);
+            // First what cannot panic itself: an observer is called below.
             shared.close_checkpoint();
+            shared.turn_all_away(&reason);
         }
     }
 }
