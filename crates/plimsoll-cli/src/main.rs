@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Requests are many small allocations that are freed on other threads; this takes
-/// a tenth off what they cost.
+/// Requests are many small allocations that are freed on other threads, which is
+/// what the C library's allocator does worst.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,5 @@
-//! Who took most of late and still holds something: an indexed binary heap over the lanes of one class.
+//! Who took most of late and still holds something: an indexed binary heap over
+//! the lanes of one class.
 //!
 //! Each lane knows its own rank, so a change of weight costs O(log lanes) and
 //! no allocation. Equal weights are ordered by lane index, for the sake of
