@@ -14,7 +14,7 @@ mod store;
 
 pub use crate::clock::Clock;
 pub use crate::engine::{LogStore, OpenError, OpenOptions, Pending};
-pub use crate::log::Damage;
+pub use crate::log::{Damage, History};
 pub use crate::memory::MemoryStore;
 pub use crate::store::{
     Decide, Entry, Key, Range, Revision, Store, StoreError, Transact, Txn, View,

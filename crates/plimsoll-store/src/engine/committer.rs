@@ -165,7 +165,10 @@ impl Committer {
     fn apply(&self, group: &Group) {
         let active = Arc::clone(&self.shared.published.latest().active);
         apply(group, &active);
-        self.shared.published.update(|next| next.revision = group.header.last_revision());
+        self.shared.published.update(|next| {
+            next.revision = group.header.last_revision();
+            next.history = group.header.history;
+        });
         self.shared.report_debt();
     }
 

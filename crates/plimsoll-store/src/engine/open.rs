@@ -18,13 +18,15 @@ use crate::engine::committer::{Committer, Limits, apply};
 use crate::engine::options::OpenOptions;
 use crate::engine::shared::Shared;
 use crate::engine::{LogStore, Threads};
-use crate::log::{BLOCK_BYTES, Damage, Log, RecoverError, Recovered, Segments, has_log, recover};
+use crate::log::{
+    BLOCK_BYTES, Damage, Log, Position, RecoverError, Recovered, Segments, has_log, recover,
+};
 use crate::state::{BaseError, Database, Published, Snapshot, Table};
 
 const FORMAT_FILE: &str = "format";
 const STATE_FILE: &str = "state.redb";
 /// What the format file starts with; the id of the store follows.
-const FORMAT: &str = "plimsoll-store 2 ";
+const FORMAT: &str = "plimsoll-store 3 ";
 
 const FORMAT_BYTES_MAX: u64 = 64;
 
@@ -101,8 +103,8 @@ impl LogStore {
 
         let bytes = options.log_segment_bytes;
         let segments = Arc::new(Segments::new(Arc::clone(&disk), store_id, bytes, inventory));
-        let revision = position.revision;
-        let published = Published::new(Snapshot { active, frozen: None, base, revision });
+        let Position { revision, history, .. } = position;
+        let published = Published::new(Snapshot { active, frozen: None, base, revision, history });
         let gate = WriteGate::new(options.gate, options.mode, options.observer);
         let bounds = (options.txn_bytes_max, options.background_items_max);
         let debt_gate = debt_gate(options.table_bytes_max)?;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::log::BLOCK_BYTES;
+use crate::log::history::{History, TxnDigest};
 use crate::store::{Key, Revision, Txn};
 
 const MAGIC: [u8; 4] = *b"PlG1";
@@ -37,6 +38,8 @@ pub(crate) struct GroupHeader {
     pub(crate) txns: u32,
     /// The checksum of the group before.
     pub(crate) previous_crc: u32,
+    /// After its last transaction.
+    pub(crate) history: History,
 }
 
 impl GroupHeader {
@@ -54,6 +57,7 @@ impl GroupHeader {
             payload_bytes: u32_at(bytes, 40),
             txns: u32_at(bytes, 44),
             previous_crc: u32_at(bytes, 48),
+            history: History::from_bits(u64_at(bytes, 52)),
         })
     }
 
@@ -67,7 +71,8 @@ impl GroupHeader {
         bytes[40..44].copy_from_slice(&self.payload_bytes.to_le_bytes());
         bytes[44..48].copy_from_slice(&self.txns.to_le_bytes());
         bytes[48..52].copy_from_slice(&self.previous_crc.to_le_bytes());
-        bytes[52..HEADER_BYTES].fill(0);
+        bytes[52..60].copy_from_slice(&self.history.to_bits().to_le_bytes());
+        bytes[60..HEADER_BYTES].fill(0);
     }
 
     /// What the group takes in the log: whole blocks.
@@ -95,19 +100,19 @@ pub(crate) fn checksum(group: &[u8]) -> u32 {
 #[derive(Debug)]
 pub(crate) struct GroupBuilder {
     buffer: Vec<u8>,
-    txns: u32,
+    txns: Vec<TxnDigest>,
     /// Written to be measured: nobody replays it.
     probe: bool,
 }
 
 impl GroupBuilder {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; HEADER_BYTES], txns: 0, probe: false }
+        Self { buffer: vec![0; HEADER_BYTES], txns: Vec::new(), probe: false }
     }
 
     pub(crate) fn clear(&mut self) {
         self.buffer.truncate(HEADER_BYTES);
-        self.txns = 0;
+        self.txns.clear();
         self.probe = false;
     }
 
@@ -117,7 +122,7 @@ impl GroupBuilder {
     }
 
     pub(crate) const fn txns(&self) -> u32 {
-        self.txns
+        self.txns.len() as u32
     }
 
     /// Bytes of all transactions so far.
@@ -126,6 +131,7 @@ impl GroupBuilder {
     }
 
     pub(crate) fn push(&mut self, txn: &Txn) {
+        let start = self.buffer.len();
         let ops = (txn.puts.len() + txn.deletes.len()) as u32;
         self.buffer.extend_from_slice(&ops.to_le_bytes());
         for (key, value) in &txn.puts {
@@ -134,7 +140,7 @@ impl GroupBuilder {
         for key in &txn.deletes {
             self.op(OP_DELETE, key, &[]);
         }
-        self.txns += 1;
+        self.txns.push(TxnDigest::of(&self.buffer[start..]));
     }
 
     fn op(&mut self, kind: u8, key: &[u8], value: &[u8]) {
@@ -145,11 +151,16 @@ impl GroupBuilder {
         self.buffer.extend_from_slice(value);
     }
 
-    /// The group as it goes to the disk, padded to whole blocks. `header` gets
-    /// its lengths and its checksum here.
+    /// The group as it goes to the disk, padded to whole blocks. `header` comes with
+    /// the history before it and gets its lengths, its history and its checksum here.
     pub(crate) fn seal(&mut self, header: &mut GroupHeader) -> &[u8] {
         header.payload_bytes = self.payload_bytes() as u32;
-        header.txns = if self.probe { 0 } else { self.txns };
+        header.txns = 0;
+        if !self.probe {
+            header.txns = self.txns();
+            header.history =
+                self.txns.iter().fold(header.history, |history, txn| history.and(*txn));
+        }
         header.write(&mut self.buffer);
         let end = HEADER_BYTES + header.payload_bytes as usize;
         header.crc = checksum(&self.buffer[..end]);

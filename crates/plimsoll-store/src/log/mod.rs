@@ -8,12 +8,14 @@
 //! at the end of a growing file.
 
 mod group;
+mod history;
 mod recovery;
 mod segment;
 mod segments;
 mod writer;
 
 pub(crate) use crate::log::group::{Group, GroupBuilder, GroupHeader, encoded_bytes};
+pub use crate::log::history::History;
 pub use crate::log::recovery::Damage;
 pub(crate) use crate::log::recovery::{Position, RecoverError, Recovered, recover};
 pub(crate) use crate::log::segment::has_log;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::disk::{Disk, File, read_exact_at, write_all_at};
 use crate::log::BLOCK_BYTES;
 use crate::log::group::{self, Group, GroupHeader, HEADER_BYTES};
+use crate::log::history::History;
 use crate::log::segment::{FreeFile, Segment, file_number};
 use crate::log::segments::Inventory;
 use crate::store::Revision;
@@ -29,6 +30,7 @@ pub(crate) struct Position {
     /// Of its last transaction.
     pub(crate) revision: Revision,
     pub(crate) crc: u32,
+    pub(crate) history: History,
 }
 
 /// A group that had been acknowledged is no longer readable.
@@ -162,6 +164,7 @@ impl<'a> Walk<'a> {
                 sequence: header.sequence,
                 revision: header.last_revision(),
                 crc: header.crc,
+                history: header.history,
             };
             if header.sequence > self.applied.sequence {
                 apply(&group);

@@ -75,6 +75,7 @@ impl Log {
             payload_bytes: 0,
             txns: 0,
             previous_crc: self.position.crc,
+            history: self.position.history,
         };
         segment.file.begin_group(builder.txns());
         let bytes = builder.seal(&mut header);
@@ -94,6 +95,7 @@ impl Log {
             sequence: header.sequence,
             revision: header.last_revision(),
             crc: header.crc,
+            history: header.history,
         };
         Ok(Appended { group: builder.group(header), flush })
     }

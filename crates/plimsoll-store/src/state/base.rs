@@ -14,13 +14,13 @@ use redb::{
 };
 
 use crate::disk::{File, read_exact_at, write_all_at};
-use crate::log::Position;
+use crate::log::{History, Position};
 use crate::state::packs::{INDEX, PACKS, Packs, Place, row};
 use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
 use crate::store::{Entry, Key, StoreError};
 
 /// One row: the last group of the log that is contained.
-const APPLIED: TableDefinition<'_, &str, (u64, u64, u32)> = TableDefinition::new("applied");
+const APPLIED: TableDefinition<'_, &str, (u64, u64, u32, u64)> = TableDefinition::new("applied");
 const LAST_GROUP: &str = "last_group";
 
 /// A sync of the log waits behind this many bytes of the checkpoint at most.
@@ -82,8 +82,8 @@ impl Database {
         let table = txn.open_table(APPLIED).map_err(failed)?;
         let row = table.get(LAST_GROUP).map_err(failed)?;
         Ok(row.map_or_else(Position::default, |row| {
-            let (sequence, revision, crc) = row.value();
-            Position { sequence, revision, crc }
+            let (sequence, revision, crc, history) = row.value();
+            Position { sequence, revision, crc, history: History::from_bits(history) }
         }))
     }
 
@@ -119,8 +119,9 @@ impl Database {
         self.insert_all(&txn, table, progress)?;
         {
             let mut applied = txn.open_table(APPLIED).map_err(failed)?;
-            let Position { sequence, revision, crc } = position;
-            applied.insert(LAST_GROUP, (sequence, revision, crc)).map_err(failed)?;
+            let Position { sequence, revision, crc, history } = position;
+            let row = (sequence, revision, crc, history.to_bits());
+            applied.insert(LAST_GROUP, row).map_err(failed)?;
         }
         txn.commit().map_err(failed)
     }

@@ -203,7 +203,8 @@ mod tests {
                 };
                 table.insert(key, revision, value);
             }
-            let position = Position { sequence: round, revision: round * 200, crc: 0 };
+            let position =
+                Position { sequence: round, revision: round * 200, ..Position::default() };
             database.merge(&table, position, &mut |_| {}).unwrap();
             then(&database, &model);
         }

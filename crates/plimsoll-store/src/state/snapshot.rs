@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::log::History;
 use crate::state::base::Base;
 use crate::state::merge::Merge;
 use crate::state::table::Table;
@@ -18,6 +19,8 @@ pub(crate) struct Snapshot {
     pub(crate) frozen: Option<Arc<Table>>,
     pub(crate) base: Arc<Base>,
     pub(crate) revision: Revision,
+    /// At that revision.
+    pub(crate) history: History,
 }
 
 impl Snapshot {
