@@ -6,10 +6,10 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use plimsoll::Timestamp;
 use plimsoll::write::Admission;
+use plimsoll_daemon::clock;
 use plimsoll_vault::Vault;
 use serde_json::json;
 
-use crate::clock;
 use crate::face::{self, HttpResponse, json_response, message};
 
 /// Held over the load line from which a server counts as degraded.

@@ -7,9 +7,8 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{Method, Uri};
+use plimsoll_daemon::clock::{rfc3339, wall};
 use serde_json::{Map, Value, json};
-
-use crate::clock::rfc3339;
 
 /// One request.
 #[derive(Debug)]
@@ -40,12 +39,8 @@ pub(crate) struct Flying {
 
 impl InFlight {
     pub(crate) fn enter(self: &Arc<Self>, parts: &Parts, remote: IpAddr) -> Flying {
-        let entry = Entry {
-            started: crate::clock::wall(),
-            remote,
-            uri: parts.uri.clone(),
-            method: parts.method.clone(),
-        };
+        let entry =
+            Entry { started: wall(), remote, uri: parts.uri.clone(), method: parts.method.clone() };
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = table.next;
         table.next += 1;

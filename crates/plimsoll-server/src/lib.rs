@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod classify;
-mod clock;
 pub mod config;
 mod dev;
 mod face;

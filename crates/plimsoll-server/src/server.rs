@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Timestamp};
+use plimsoll_daemon::{Signal, Signals};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
 use plimsoll_http::refusal::VaultFace;
@@ -16,7 +17,6 @@ use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
 use plimsoll_vault::{AdmitLate, InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -80,23 +80,6 @@ pub struct DevKeys {
     pub root_token: String,
     /// The one unseal key.
     pub unseal_key: String,
-}
-
-/// What an operator's tools send.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
 }
 
 /// A server that runs.
@@ -216,11 +199,10 @@ impl Server {
     pub fn run(mut self, config_file: Option<PathBuf>) {
         let mut signals = self.signals.take();
         self.runtime.block_on(async {
-            while let Some(Signals { hangup, terminate, interrupt }) = &mut signals {
-                tokio::select! {
-                    _ = terminate.recv() => break,
-                    _ = interrupt.recv() => break,
-                    _ = hangup.recv() => self.reload(config_file.as_deref()),
+            while let Some(signals) = &mut signals {
+                match signals.next().await {
+                    Signal::End => break,
+                    Signal::Reload => self.reload(config_file.as_deref()),
                 }
             }
         });

@@ -13,6 +13,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use plimsoll::Timestamp;
 use plimsoll::write::{Admission, Place};
+use plimsoll_daemon::{clock, metrics};
 use plimsoll_http::door::Ticket;
 use plimsoll_http::refusal::VaultFace;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault};
@@ -20,13 +21,12 @@ use serde_json::Value;
 use tower::Service;
 
 use crate::classify::{VaultRoutes, remote};
-use crate::clock;
 use crate::dev::{SLOW_DISK_PATH, SlowDiskControl};
 use crate::face::{self, HttpResponse, json_response, message, text_response};
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::logins::RecentLogins;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 
 /// What every request shares.
 pub(crate) struct Shared {

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll::Mode;
+use plimsoll_daemon::config::values::{boolean, size};
+use plimsoll_daemon::config::{Block, syntax, take_labelled, take_single, typed};
 use plimsoll_listener::{ClientAuth, TlsConfig};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::config::blocks::{Block, take_labelled, take_single};
 use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions, StaticSeal, values};
 
 /// What Vault's files hold and this server has no use for.
@@ -56,14 +57,14 @@ struct TopLevel {
 #[serde(deny_unknown_fields)]
 struct Tcp {
     address: Option<String>,
-    #[serde(default, deserialize_with = "values::boolean")]
+    #[serde(default, deserialize_with = "boolean")]
     tls_disable: bool,
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
     tls_client_ca_file: Option<PathBuf>,
-    #[serde(default, deserialize_with = "values::boolean")]
+    #[serde(default, deserialize_with = "boolean")]
     tls_require_and_verify_client_cert: bool,
-    #[serde(default, deserialize_with = "values::size")]
+    #[serde(default, deserialize_with = "size")]
     max_request_size: Option<u64>,
     #[serde(default, deserialize_with = "values::duration")]
     http_read_timeout: Option<Duration>,
@@ -91,14 +92,14 @@ struct Tcp {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListenerTelemetry {
-    #[serde(default, deserialize_with = "values::boolean")]
+    #[serde(default, deserialize_with = "boolean")]
     unauthenticated_metrics_access: bool,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InFlight {
-    #[serde(default, deserialize_with = "values::boolean")]
+    #[serde(default, deserialize_with = "boolean")]
     unauthenticated_in_flight_requests_access: bool,
 }
 
@@ -122,7 +123,7 @@ struct Static {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Protection {
-    #[serde(default, deserialize_with = "values::boolean")]
+    #[serde(default, deserialize_with = "boolean")]
     disable_write_controller: bool,
     mode: Option<String>,
 }
@@ -156,30 +157,6 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
         return Err("default_lease_ttl exceeds max_lease_ttl".to_owned());
     }
     Ok(config)
-}
-
-fn syntax(text: &str) -> Result<Map<String, Value>, String> {
-    let value: Value = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).map_err(|error| one_line(&error))?
-    } else {
-        hcl::from_str(text).map_err(|error| one_line(&error))?
-    };
-    match value {
-        Value::Object(file) => Ok(file),
-        _ => Err("expected keys and blocks".to_owned()),
-    }
-}
-
-/// Parsers draw pictures of their errors; an operator's log wants a line.
-fn one_line(error: &dyn core::fmt::Display) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn typed<T: for<'de> Deserialize<'de>>(block: &str, value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| match block {
-        "" => one_line(&error),
-        block => format!("{block}: {}", one_line(&error)),
-    })
 }
 
 fn listener(Block { label, body }: Block) -> Result<ListenerOptions, String> {

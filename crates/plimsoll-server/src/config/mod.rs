@@ -4,7 +4,6 @@
 //! and this server has no use for (`ui`, `disable_mlock`, ...) is accepted, so that
 //! an existing file works; what nobody knows is an error that names it.
 
-mod blocks;
 mod file;
 #[cfg(test)]
 mod tests;

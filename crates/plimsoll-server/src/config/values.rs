@@ -1,32 +1,9 @@
-//! Values as Vault's files spell them: booleans and numbers may be strings,
-//! durations are seconds or `1h30m`.
+//! Durations as Vault's files spell them: seconds or `1h30m`.
 
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
-
-pub(super) fn boolean<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    match Value::deserialize(from)? {
-        Value::Bool(value) => Ok(value),
-        Value::String(text) if matches!(text.as_str(), "true" | "1") => Ok(true),
-        Value::String(text) if matches!(text.as_str(), "false" | "0" | "") => Ok(false),
-        Value::Number(number) if number.as_u64() == Some(1) => Ok(true),
-        Value::Number(number) if number.as_u64() == Some(0) => Ok(false),
-        other => Err(D::Error::custom(format!("{other} is neither true nor false"))),
-    }
-}
-
-pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(from)?;
-    let size = match &value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    let size = size.ok_or_else(|| D::Error::custom(format!("{value} is not a size in bytes")))?;
-    Ok(Some(size))
-}
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let value = Value::deserialize(from)?;

@@ -21,7 +21,7 @@ fn full_name(sample: &Sample) -> String {
 
 /// Prometheus' text format 0.0.4, with Vault's spelling: counters without
 /// `_total`.
-pub(crate) fn prometheus(samples: &[Sample]) -> String {
+pub fn prometheus(samples: &[Sample]) -> String {
     let mut text = String::new();
     let mut previous = "";
     for sample in samples {
@@ -61,7 +61,7 @@ fn labels(sample: &Sample) -> String {
 }
 
 /// What Vault's in-memory sink dumps.
-pub(crate) fn json(samples: &[Sample], now: SystemTime) -> Value {
+pub fn json(samples: &[Sample], now: SystemTime) -> Value {
     let (mut gauges, mut counters, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
     for sample in samples {
         let name = full_name(sample);

@@ -4,16 +4,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The time of day.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
-pub(crate) fn wall() -> SystemTime {
+pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
 /// Since the Unix epoch.
-pub(crate) fn unix() -> Duration {
+pub fn unix() -> Duration {
     wall().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// RFC 3339 with nanoseconds, UTC.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_nanos(time).to_string()
 }

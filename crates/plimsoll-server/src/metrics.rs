@@ -1,37 +1,11 @@
 //! Metrics under Vault's names, and the gate's own.
-//!
-//! One list of samples, two renderings: Prometheus' text and the JSON of Vault's
-//! `sys/metrics`. Latencies are summaries over the last ten to twenty seconds, as
-//! in Vault, where they are milliseconds.
-
-mod render;
-mod summary;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use plimsoll::write::WriteSnapshot;
 use plimsoll::{Class, Event, Observer, Reason};
-
-use crate::metrics::summary::Summary;
-
-pub(crate) use crate::metrics::render::{json, prometheus};
-
-/// One number with a name.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    /// Vault's dotted name, without the prefix `vault.`, or our own.
-    pub(crate) name: &'static str,
-    pub(crate) labels: Vec<(&'static str, &'static str)>,
-    pub(crate) value: Measured,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Measured {
-    Gauge(f64),
-    Counter(u64),
-    Summary(summary::Digest),
-}
+use plimsoll_daemon::metrics::{Measured, Sample, Summary};
 
 /// What is counted as it happens.
 #[derive(Debug, Default)]

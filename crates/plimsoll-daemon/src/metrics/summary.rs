@@ -14,18 +14,18 @@ const VALUE_MAX: u64 = 3_600_000_000;
 
 /// A summary as it is published.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Digest {
+pub struct Digest {
     /// 0.5, 0.9 and 0.99 quantile of the recent values.
-    pub(crate) quantiles: [f64; 3],
+    pub quantiles: [f64; 3],
     /// Of all values since the start.
-    pub(crate) sum: f64,
+    pub sum: f64,
     /// Of all values since the start.
-    pub(crate) count: u64,
+    pub count: u64,
 }
 
 /// Latencies in milliseconds, or other positive values.
 #[derive(Debug)]
-pub(crate) struct Summary(Mutex<Halves>);
+pub struct Summary(Mutex<Halves>);
 
 #[derive(Debug)]
 struct Halves {
@@ -46,11 +46,13 @@ impl Default for Summary {
 }
 
 impl Summary {
-    pub(crate) fn record(&self, elapsed: Duration) {
+    /// Counts a latency.
+    pub fn record(&self, elapsed: Duration) {
         self.record_value(elapsed.as_secs_f64() * 1000.0);
     }
 
-    pub(crate) fn record_value(&self, value: f64) {
+    /// Counts a value that is no latency.
+    pub fn record_value(&self, value: f64) {
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         halves.turn(now());
         halves.young.saturating_record((value * SCALE) as u64);
@@ -58,7 +60,8 @@ impl Summary {
         halves.count += 1;
     }
 
-    pub(crate) fn digest(&self) -> Digest {
+    /// What is published.
+    pub fn digest(&self) -> Digest {
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         halves.turn(now());
         let mut recent = halves.old.clone();

@@ -4,18 +4,20 @@ use serde_json::{Map, Value};
 
 /// A block such as `listener "tcp" { ... }`.
 #[derive(Debug)]
-pub(super) struct Block {
-    pub(super) label: String,
-    pub(super) body: Value,
+pub struct Block {
+    /// What stands in quotes behind its name.
+    pub label: String,
+    /// What stands in its braces.
+    pub body: Value,
 }
 
 /// Takes every block called `name` out of a file. HCL gives `{label: body}`, or
 /// `{label: [body, body]}` for a repeated one; JSON files may also say
 /// `[{label: body}, ...]`.
-pub(super) fn take_labelled(
-    file: &mut Map<String, Value>,
-    name: &str,
-) -> Result<Vec<Block>, String> {
+///
+/// # Errors
+/// Something of that name is no labelled block.
+pub fn take_labelled(file: &mut Map<String, Value>, name: &str) -> Result<Vec<Block>, String> {
     let mut blocks = Vec::new();
     for labelled in one_or_many(file.remove(name)) {
         let Value::Object(labelled) = labelled else {
@@ -31,10 +33,10 @@ pub(super) fn take_labelled(
 }
 
 /// Takes a block without a label that may stand there once.
-pub(super) fn take_single(
-    file: &mut Map<String, Value>,
-    name: &str,
-) -> Result<Option<Value>, String> {
+///
+/// # Errors
+/// It stands there more than once.
+pub fn take_single(file: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, String> {
     let mut blocks = one_or_many(file.remove(name));
     match blocks.len() {
         0 | 1 => Ok(blocks.pop()),
