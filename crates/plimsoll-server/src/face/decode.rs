@@ -24,6 +24,10 @@ pub(crate) enum Unreadable {
     Repeated(&'static str),
     #[error("unsupported operation")]
     Method,
+    /// What protects a secret, or says whose it is, must not be passed over in
+    /// silence.
+    #[error("{0} is not supported by this server")]
+    Unsupported(&'static str),
     #[error("failed to parse JSON input: expected an object")]
     NotObject,
     /// Line and column, but nothing of the text: it may be a secret.
@@ -36,7 +40,11 @@ impl Unreadable {
         match self {
             Self::NotApi => 404,
             Self::Method => 405,
-            Self::Path(_) | Self::Repeated(_) | Self::NotObject | Self::Json { .. } => 400,
+            Self::Path(_)
+            | Self::Repeated(_)
+            | Self::Unsupported(_)
+            | Self::NotObject
+            | Self::Json { .. } => 400,
         }
     }
 }
@@ -48,6 +56,9 @@ pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Result<Reque
     let path = api_path(parts.uri.path()).ok_or(Unreadable::NotApi)??;
     if let Some(header) = repeated_credential(&parts.headers) {
         return Err(Unreadable::Repeated(header));
+    }
+    if let Some(wish) = unsupported_wish(&parts.headers) {
+        return Err(Unreadable::Unsupported(wish));
     }
     let query = query(parts.uri.query().unwrap_or_default());
     let operation = operation(&parts.method, &query).ok_or(Unreadable::Method)?;
@@ -72,6 +83,20 @@ pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Result<Reque
 fn repeated_credential(headers: &HeaderMap) -> Option<&'static str> {
     let is_repeated = |name: &&str| headers.get_all(*name).iter().nth(1).is_some();
     ["X-Vault-Token", "Authorization"].into_iter().find(is_repeated)
+}
+
+/// A header that asks for something that this server does not do. Values that
+/// ask for nothing are sent by clients out of habit.
+fn unsupported_wish(headers: &HeaderMap) -> Option<&'static str> {
+    let asks = |name: &str, nothing: &[&str]| {
+        let value = headers.get(name).map(|value| value.to_str().unwrap_or("?").trim());
+        value.is_some_and(|value| !nothing.contains(&value))
+    };
+    if asks("x-vault-wrap-ttl", &["", "0", "0s"]) {
+        return Some("response wrapping (X-Vault-Wrap-TTL)");
+    }
+    asks("x-vault-namespace", &["", "/", "root", "root/"])
+        .then_some("a namespace (X-Vault-Namespace)")
 }
 
 /// `X-Vault-Token`, or a bearer token.

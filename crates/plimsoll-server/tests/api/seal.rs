@@ -173,3 +173,11 @@ fn dev_mode_does_not_take_over_a_directory_that_is_in_use_for_more() {
     let status: Value = server.get("sys/seal-status").json();
     assert_eq!(status["n"], 1);
 }
+
+#[test]
+fn a_step_down_of_the_only_node_is_204_and_it_goes_on() {
+    let server = Running::dev();
+    server.call("PUT", "sys/step-down").send().is(403);
+    server.call("PUT", "sys/step-down").token(ROOT).send().is(204);
+    assert_eq!(server.get("sys/seal-status").json()["sealed"], false);
+}

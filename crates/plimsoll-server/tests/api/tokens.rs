@@ -148,3 +148,18 @@ fn credentials_that_are_wrong_are_400_and_say_not_which() {
         assert!(!refused.errors()[0].contains("hash"), "{refused:?}");
     }
 }
+
+#[test]
+fn a_wish_for_a_wrapped_answer_or_a_namespace_is_not_passed_over() {
+    let server = Running::dev();
+    let create = || server.call("POST", "auth/token/create").token(ROOT).json(&json!({}));
+    create()
+        .header("X-Vault-Wrap-TTL", "60s")
+        .send()
+        .refuses(400, "response wrapping (X-Vault-Wrap-TTL) is not supported by this server");
+    create()
+        .header("X-Vault-Namespace", "team-a")
+        .send()
+        .refuses(400, "a namespace (X-Vault-Namespace) is not supported by this server");
+    create().header("X-Vault-Wrap-TTL", "0").header("X-Vault-Namespace", "root").send().is(200);
+}

@@ -90,7 +90,7 @@ pub(crate) fn needs_sudo(operation: Operation, path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let (first, _) = path.split_once('/').unwrap_or((path, ""));
     match first {
-        "audit" | "seal" | "rotate" | "raw" => true,
+        "audit" | "seal" | "step-down" | "rotate" | "raw" => true,
         "auth" => path != "auth",
         _ => lease::handles(path) && lease::needs_sudo(operation, path),
     }
@@ -109,6 +109,7 @@ pub(crate) fn only_reads(path: &str) -> bool {
         first,
         "unseal"
             | "seal"
+            | "step-down"
             | "seal-status"
             | "audit-hash"
             | "capabilities"
@@ -149,6 +150,10 @@ pub(crate) fn handle(
         "key-status" => key_status(call).map(Into::into),
         "rotate" if matches!(rest, "" | "keyring") => writes_only(operation, Effect::Rotate),
         "seal" if rest.is_empty() => writes_only(operation, Effect::Seal),
+        // One node has nobody to hand over to, and Vault says 204 to that.
+        "step-down" if rest.is_empty() && operation == Operation::Write => {
+            Ok(Response::default().into())
+        }
         _ => Err(unsupported_path()),
     }
 }
