@@ -9,18 +9,24 @@
 //! own. The same calls give the same answers, to the bit, in a server and in a
 //! simulator.
 //!
-//! Start reading at [`mod@write`], the gate of a group-commit queue.
+//! Start reading at [`mod@write`], the gate of a group-commit queue that can be
+//! seen; [`mod@opaque`] is the one in front of a server that cannot.
 
 #![forbid(unsafe_code)]
 
+mod appointment;
+mod bucket;
 pub mod debt;
 mod demand;
 mod mode;
 mod observer;
+pub mod opaque;
+mod queue;
 mod route_cost;
 mod sync;
 mod time;
 mod verdict;
+mod window;
 pub mod write;
 
 pub use crate::demand::{Class, Cost, Demand, Flow};
@@ -28,4 +34,4 @@ pub use crate::mode::{Mode, UnknownMode};
 pub use crate::observer::{Event, Observer};
 pub use crate::route_cost::RouteCosts;
 pub use crate::time::Timestamp;
-pub use crate::verdict::{Gate, Reason, Rejection};
+pub use crate::verdict::{Counters, Gate, Reason, Rejection};

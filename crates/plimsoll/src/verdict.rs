@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::demand::Class;
+
 /// Which gate spoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -10,6 +12,8 @@ pub enum Gate {
     Write,
     /// The threads that hash passwords.
     Crypto,
+    /// A server behind us that shows nothing but its answers.
+    Upstream,
 }
 
 impl Gate {
@@ -18,6 +22,7 @@ impl Gate {
         match self {
             Self::Write => "write",
             Self::Crypto => "crypto",
+            Self::Upstream => "upstream",
         }
     }
 }
@@ -74,4 +79,15 @@ pub struct Rejection {
     /// When a retry has a good chance. Not randomised: jitter is added where
     /// the answer is written, so that decisions stay reproducible.
     pub retry_after: Duration,
+}
+
+/// Requests since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Asked for a place.
+    pub offered: u64,
+    /// Got one; some of them were displaced later and count as refused too.
+    pub admitted: u64,
+    /// Refused, by class and reason; in monitor mode, would have been.
+    pub refused: [[u64; Reason::COUNT]; Class::COUNT],
 }

@@ -24,19 +24,15 @@
 //! always admits, before the first commit was ever measured too.
 
 mod admission;
-mod appointment;
-mod bucket;
 mod config;
 mod light;
 mod model;
 mod place;
 mod prestage;
-mod queue;
 mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use core::fmt;
 use std::sync::{Arc, PoisonError};
@@ -45,17 +41,18 @@ use crate::Timestamp;
 use crate::demand::{Cost, Demand};
 use crate::mode::{AtomicMode, Mode};
 use crate::observer::{Event, Observer};
+use crate::queue::{Holder, SlotId};
 use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::{Reason, Rejection};
 use crate::write::place::Places;
-use crate::write::queue::{Holder, SlotId};
 use crate::write::state::{Offered, State, Turned};
 
+pub use crate::verdict::Counters;
 pub use crate::write::admission::Admission;
 pub use crate::write::config::{InvalidWriteGate, WriteGateConfig};
 pub use crate::write::model::{Calibration, CommitSample};
 pub use crate::write::place::Place;
-pub use crate::write::snapshot::{Counters, WriteSnapshot};
+pub use crate::write::snapshot::WriteSnapshot;
 
 /// Work that waits at the gate.
 pub trait Work: Send {

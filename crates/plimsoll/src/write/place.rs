@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::write::queue::SlotId;
+use crate::queue::SlotId;
 
 /// What a place needs of its gate, whatever work the gate queues.
 pub(crate) trait Places: Send + Sync {

@@ -2,19 +2,7 @@
 
 use core::time::Duration;
 
-use crate::demand::Class;
-use crate::verdict::Reason;
-
-/// Requests since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Asked for a place.
-    pub offered: u64,
-    /// Got one; some of them were displaced later and count as refused too.
-    pub admitted: u64,
-    /// Refused, by class and reason; in monitor mode, would have been.
-    pub refused: [[u64; Reason::COUNT]; Class::COUNT],
-}
+use crate::verdict::Counters;
 
 /// A write gate at one instant.
 #[derive(Clone, Copy, Debug)]

@@ -3,19 +3,19 @@
 use core::time::Duration;
 
 use crate::Timestamp;
+use crate::appointment::Appointments;
+use crate::bucket::Bucket;
 use crate::demand::{Class, Demand};
 use crate::mode::Mode;
-use crate::verdict::{Gate, Reason, Rejection};
+use crate::queue::{FairQueue, Holder, Popped, SlotId, Victims};
+use crate::verdict::{Counters, Gate, Reason, Rejection};
+use crate::window::Window;
 use crate::write::Batch;
-use crate::write::appointment::Appointments;
-use crate::write::bucket::Bucket;
 use crate::write::config::WriteGateConfig;
 use crate::write::light::Light;
 use crate::write::model::{Calibration, CommitSample, Model};
 use crate::write::prestage::Prestage;
-use crate::write::queue::{FairQueue, Holder, Popped, SlotId, Victims};
-use crate::write::snapshot::{Counters, WriteSnapshot};
-use crate::write::window::Window;
+use crate::write::snapshot::WriteSnapshot;
 
 /// A commit older than this many times its predicted duration is a stall.
 const STALL_FACTOR: f64 = 3.0;

@@ -25,12 +25,12 @@ use core::time::Duration;
 
 use crate::Timestamp;
 use crate::demand::{Class, Flow};
+use crate::queue::lanes::{Lane, Lanes};
+use crate::queue::links::{LinksOf, List, NONE};
+use crate::queue::slots::{Slot, Slots, Use};
 use crate::verdict::Rejection;
-use crate::write::queue::lanes::{Lane, Lanes};
-use crate::write::queue::links::{LinksOf, List, NONE};
-use crate::write::queue::slots::{Slot, Slots, Use};
 
-pub(crate) use crate::write::queue::slots::SlotId;
+pub(crate) use crate::queue::slots::SlotId;
 
 /// Units a lane may send per turn. The smallest possible: batches are short
 /// next to the number of flows, and a heavy item only waits a few turns more.
@@ -194,6 +194,19 @@ impl<T> FairQueue<T> {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Takes work out of the queue whose owner no longer wants it. `None` if it
+    /// does not wait any more.
+    pub(crate) fn withdraw(&mut self, id: SlotId) -> Option<(Holder, T)> {
+        if !matches!(self.slots.get(id)?.usage, Use::Waiting(_)) {
+            return None;
+        }
+        let holder = self.detach(id.index, false);
+        match self.slots.remove(id.index) {
+            Use::Waiting(payload) => Some((holder, payload)),
+            _ => None,
         }
     }
 

@@ -2,8 +2,8 @@
 //! place given back twice is noticed instead of freeing somebody else's.
 
 use crate::Timestamp;
+use crate::queue::links::{Links, NONE};
 use crate::verdict::Rejection;
-use crate::write::queue::links::{Links, NONE};
 
 /// Names one place for as long as it is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

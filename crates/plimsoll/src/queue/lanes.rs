@@ -4,9 +4,9 @@ use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::HashMap;
 
 use crate::demand::{Class, Flow};
-use crate::write::queue::heaviest::Heaviest;
-use crate::write::queue::links::{Links, List};
-use crate::write::queue::usage::Usage;
+use crate::queue::heaviest::Heaviest;
+use crate::queue::links::{Links, List};
+use crate::queue::usage::Usage;
 
 /// One flow's places in one class.
 #[derive(Debug)]

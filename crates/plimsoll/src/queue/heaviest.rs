@@ -7,7 +7,7 @@
 
 use core::cmp::Reverse;
 
-use crate::write::queue::lanes::Lane;
+use crate::queue::lanes::Lane;
 
 /// A max-heap of lane indices by score.
 #[derive(Debug)]

@@ -1,0 +1,265 @@
+//! Who is at the upstream and who waits: stepped under the gate's lock.
+
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::appointment::Appointments;
+use crate::bucket::Bucket;
+use crate::demand::{Class, Demand};
+use crate::mode::Mode;
+use crate::opaque::config::OpaqueGateConfig;
+use crate::opaque::law::Law;
+use crate::opaque::snapshot::OpaqueSnapshot;
+use crate::opaque::ticket::{Outcome, Start};
+use crate::queue::{FairQueue, Holder, Popped, SlotId};
+use crate::verdict::{Counters, Gate, Reason, Rejection};
+use crate::window::Window;
+
+/// How much work beyond the line an idle upstream is trusted with, as the time
+/// it takes for it.
+const BURST: Duration = Duration::from_millis(75);
+/// The part of a caller's patience that may pass in the queue.
+const WAIT_SHARE: u32 = 5;
+
+/// A waiter that lost its place, with what it is told.
+pub(crate) type Turned<W> = (Holder, W, Rejection);
+
+/// What became of an offer.
+#[derive(Debug)]
+pub(crate) enum Offered<W> {
+    /// It may start; in monitor mode, though it would not have been let in.
+    Start { start: Start, would_be: Option<Rejection> },
+    /// It waits, and these gave way.
+    Wait { id: SlotId, until: Timestamp, displaced: Vec<Turned<W>> },
+    /// Neither.
+    Refused(Rejection),
+}
+
+/// Who is next.
+#[derive(Debug)]
+pub(crate) enum Next<W> {
+    Start(Start, W),
+    TurnAway(Holder, W, Rejection),
+}
+
+/// What the line says, before the mode has its say.
+enum Decision {
+    Start,
+    Wait,
+    Refuse,
+}
+
+/// Everything an opaque gate knows.
+#[derive(Debug)]
+pub(crate) struct State<W> {
+    gate: Gate,
+    config: OpaqueGateConfig,
+    law: Law,
+    queue: FairQueue<W>,
+    bucket: Bucket,
+    appointments: Appointments,
+    window: Window,
+    counters: Counters,
+    in_flight: u32,
+    /// The latest time that anybody told.
+    now: Timestamp,
+    /// Ends since flows were last aged.
+    ends: u32,
+}
+
+impl<W> State<W> {
+    pub(crate) fn new(gate: Gate, config: OpaqueGateConfig) -> Self {
+        Self {
+            gate,
+            config,
+            law: Law::new(&config),
+            queue: FairQueue::new(),
+            bucket: Bucket::default(),
+            appointments: Appointments::default(),
+            window: Window::default(),
+            counters: Counters::default(),
+            in_flight: 0,
+            now: Timestamp::ZERO,
+            ends: 0,
+        }
+    }
+
+    /// Lets a request start, wait, or neither.
+    pub(crate) fn offer(
+        &mut self,
+        now: Timestamp,
+        demand: &Demand,
+        mode: Mode,
+        waiter: impl FnOnce() -> W,
+    ) -> Offered<W> {
+        self.now = self.now.max(now);
+        if mode == Mode::Off {
+            return Offered::Start { start: self.start(now), would_be: None };
+        }
+        let holder = holder(demand);
+        self.window.offered(now, holder.units);
+        self.counters.offered += 1;
+        self.bucket.refill(now, self.law.rate(), self.law.stalled(now));
+        let (decision, victims) = self.decide(holder, mode);
+        self.bucket.drain(holder.units);
+        match decision {
+            Decision::Refuse => {
+                let rejection = self.reject(now, holder, Reason::Full);
+                if mode == Mode::Enforce {
+                    return Offered::Refused(rejection);
+                }
+                self.counters.admitted += 1;
+                Offered::Start { start: self.start(now), would_be: Some(rejection) }
+            }
+            Decision::Wait if mode == Mode::Enforce => {
+                let displaced = victims.iter().filter_map(|id| self.turn_out(now, *id)).collect();
+                self.counters.admitted += 1;
+                let until = self.until(now, demand);
+                let id = self.queue.reserve(holder, now, Some(until));
+                // A place just reserved can always wait.
+                drop(self.queue.wait(id, holder.units, waiter()));
+                Offered::Wait { id, until, displaced }
+            }
+            Decision::Start | Decision::Wait => {
+                self.counters.admitted += 1;
+                Offered::Start { start: self.start(now), would_be: None }
+            }
+        }
+    }
+
+    /// Books a refusal that was decided elsewhere.
+    pub(crate) fn refuse(&mut self, now: Timestamp, demand: &Demand, reason: Reason) -> Rejection {
+        let holder = holder(demand);
+        self.now = self.now.max(now);
+        self.counters.offered += 1;
+        if reason != Reason::Forced {
+            self.window.offered(now, holder.units);
+        }
+        self.reject(now, holder, reason)
+    }
+
+    /// A request left the upstream. Returns the time by which to go on.
+    pub(crate) fn end(
+        &mut self,
+        now: Option<Timestamp>,
+        start: Start,
+        outcome: Outcome,
+    ) -> Timestamp {
+        let now = now.unwrap_or(self.now).max(self.now);
+        self.now = now;
+        let waiting = !self.queue_is_empty();
+        self.law.ended(now, start, outcome, self.in_flight, waiting);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.bucket.resize(self.law.rate(), BURST, self.law.limit());
+        self.ends += 1;
+        if self.ends >= self.law.limit() {
+            self.ends = 0;
+            self.queue.age(1.0);
+        }
+        now
+    }
+
+    /// Who is to start now, or has waited in vain; to be called until nobody is.
+    pub(crate) fn next(&mut self, now: Timestamp, mode: Mode) -> Option<Next<W>> {
+        if self.in_flight >= self.law.limit() && mode == Mode::Enforce {
+            return None;
+        }
+        let Popped { payload, holder, deadline } = self.queue.pop(u32::MAX, true)?;
+        if mode == Mode::Enforce && deadline.is_some_and(|deadline| deadline < now) {
+            let rejection = self.reject(now, holder, Reason::Deadline);
+            return Some(Next::TurnAway(holder, payload, rejection));
+        }
+        Some(Next::Start(self.start(now), payload))
+    }
+
+    /// Its owner no longer waits.
+    pub(crate) fn leave(&mut self, id: SlotId) -> Option<W> {
+        self.queue.withdraw(id).map(|(_, waiter)| waiter)
+    }
+
+    /// It waited long enough; `None` if it does not wait any more.
+    pub(crate) fn expire(&mut self, now: Timestamp, id: SlotId) -> Option<Turned<W>> {
+        self.now = self.now.max(now);
+        let (holder, waiter) = self.queue.withdraw(id)?;
+        let rejection = self.reject(now, holder, Reason::Deadline);
+        Some((holder, waiter, rejection))
+    }
+
+    pub(crate) fn snapshot(&mut self, now: Timestamp) -> OpaqueSnapshot {
+        let limit = self.law.limit();
+        OpaqueSnapshot {
+            in_flight: self.in_flight,
+            limit,
+            waiting: self.queue.waiting_units(),
+            answers_per_second: self.law.rate(),
+            latency: Duration::from_secs_f64(self.law.latency()),
+            saturation: (f64::from(self.in_flight) / f64::from(limit)).min(1.0),
+            reject_fraction: self.window.reject_fraction(now),
+            counters: self.counters,
+        }
+    }
+
+    /// The admission rule.
+    fn decide(&mut self, newcomer: Holder, mode: Mode) -> (Decision, Vec<SlotId>) {
+        let none = Vec::new();
+        let limit = self.law.limit();
+        let free = self.in_flight < limit && self.queue_is_empty();
+        if free || newcomer.class == Class::Critical {
+            return (Decision::Start, none);
+        }
+        // Where nobody is made to wait, who is beyond the limit would be.
+        let beyond = if mode == Mode::Enforce { 0 } else { self.in_flight.saturating_sub(limit) };
+        let waiting = self.queue.held_units() + u64::from(beyond);
+        let after = waiting as f64 + f64::from(newcomer.units);
+        let most = f64::from(self.config.waiting_max);
+        let line = self.law.room().min(most);
+        if after <= line {
+            return (Decision::Wait, none);
+        }
+        let deep = (line + self.bucket.depth()).min(most);
+        if self.bucket.holds(newcomer.units) && after <= deep {
+            return (Decision::Wait, none);
+        }
+        match self.queue.victims(newcomer) {
+            Some(victims) => (Decision::Wait, victims.iter().collect()),
+            None => (Decision::Refuse, none),
+        }
+    }
+
+    const fn start(&mut self, now: Timestamp) -> Start {
+        self.in_flight += 1;
+        Start { at: now }
+    }
+
+    const fn queue_is_empty(&self) -> bool {
+        self.queue.waiting_units() == 0
+    }
+
+    /// When a newcomer has waited long enough.
+    fn until(&self, now: Timestamp, demand: &Demand) -> Timestamp {
+        let patience = demand.deadline.map_or(self.config.patience, |deadline| deadline - now);
+        now + patience / WAIT_SHARE
+    }
+
+    fn turn_out(&mut self, now: Timestamp, id: SlotId) -> Option<Turned<W>> {
+        let (holder, waiter) = self.queue.withdraw(id)?;
+        let rejection = self.reject(now, holder, Reason::Displaced);
+        Some((holder, waiter, rejection))
+    }
+
+    fn reject(&mut self, now: Timestamp, holder: Holder, reason: Reason) -> Rejection {
+        self.counters.refused[holder.class.index()][reason.index()] += 1;
+        if reason != Reason::Forced {
+            self.window.refused(now, holder.units);
+        }
+        let taken = f64::from(self.in_flight) / f64::from(self.law.limit());
+        let retry_after =
+            self.appointments.book(now, holder.units, self.law.rate(), taken.min(1.0));
+        Rejection { gate: self.gate, reason, retry_after }
+    }
+}
+
+/// One request is one unit, whatever it holds: the upstream alone knows more.
+fn holder(demand: &Demand) -> Holder {
+    Holder { class: demand.class, flow: demand.flow, units: demand.cost.items.max(1) }
+}

@@ -1,0 +1,135 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::demand::{Class, Cost, Flow};
+
+type Told = Arc<Mutex<Vec<(u32, Result<Ticket, Rejection>)>>>;
+
+/// A waiter with a name, and where it writes what it was told.
+struct Named(u32, Told);
+
+impl Waiter for Named {
+    fn told(self, verdict: Result<Ticket, Rejection>) {
+        self.1.lock().expect("not poisoned").push((self.0, verdict));
+    }
+}
+
+fn gate(in_flight_max: u32) -> OpaqueGate<Named> {
+    let config = OpaqueGateConfig::default().with_in_flight_max(in_flight_max).expect("not zero");
+    OpaqueGate::new(Gate::Upstream, config, Mode::Enforce, Arc::new(()))
+}
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_nanos(ms * 1_000_000)
+}
+
+fn demand(flow: u64, class: Class) -> Demand {
+    Demand { class, flow: Flow(flow), cost: Cost::item(100), deadline: None }
+}
+
+fn enter(gate: &OpaqueGate<Named>, told: &Told, id: u32, flow: u64) -> Result<Entry, Rejection> {
+    gate.enter(at(1), &demand(flow, Class::Normal), || Named(id, Arc::clone(told)))
+}
+
+fn started(entry: Result<Entry, Rejection>) -> Ticket {
+    match entry {
+        Ok(Entry::Started(ticket)) => ticket,
+        other => panic!("{other:?} is not started"),
+    }
+}
+
+fn waiting(entry: Result<Entry, Rejection>) -> Waiting {
+    match entry {
+        Ok(Entry::Waiting(waiting)) => waiting,
+        other => panic!("{other:?} does not wait"),
+    }
+}
+
+#[test]
+fn an_end_starts_who_waits() {
+    let (gate, told) = (gate(1), Told::default());
+    let first = started(enter(&gate, &told, 1, 1));
+    let _second = waiting(enter(&gate, &told, 2, 2));
+    first.end(at(5), Outcome::Answered);
+    let verdict = told.lock().expect("not poisoned").pop();
+    assert!(matches!(verdict, Some((2, Ok(_)))), "{verdict:?}");
+    assert_eq!(gate.snapshot(at(5)).in_flight, 1);
+    drop(verdict);
+    assert_eq!(gate.snapshot(at(5)).in_flight, 0);
+}
+
+#[test]
+fn a_full_gate_refuses_and_says_when_to_come_back() {
+    let (gate, told) = (gate(1), Told::default());
+    let _first = started(enter(&gate, &told, 1, 1));
+    let _second = waiting(enter(&gate, &told, 2, 1));
+    let rejection = enter(&gate, &told, 3, 1).expect_err("full");
+    assert_eq!((rejection.gate, rejection.reason), (Gate::Upstream, Reason::Full));
+    assert!(rejection.retry_after.as_secs() >= 1);
+}
+
+#[test]
+fn who_leaves_the_queue_is_told_nothing_and_makes_room() {
+    let (gate, told) = (gate(1), Told::default());
+    let first = started(enter(&gate, &told, 1, 1));
+    drop(waiting(enter(&gate, &told, 2, 1)));
+    let _third = waiting(enter(&gate, &told, 3, 1));
+    first.end(at(2), Outcome::Answered);
+    let told = std::mem::take(&mut *told.lock().expect("not poisoned"));
+    assert_eq!(told.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn who_waited_too_long_is_refused_once() {
+    let (gate, told) = (gate(1), Told::default());
+    let first = started(enter(&gate, &told, 1, 1));
+    let second = waiting(enter(&gate, &told, 2, 1));
+    let until = second.until();
+    assert_eq!(until, at(1001));
+    let rejection = second.expire(until).expect("nobody told it otherwise");
+    assert_eq!(rejection.reason, Reason::Deadline);
+    first.end(until, Outcome::TimedOut);
+    assert!(told.lock().expect("not poisoned").is_empty());
+}
+
+#[test]
+fn what_was_started_cannot_expire() {
+    let (gate, told) = (gate(1), Told::default());
+    let first = started(enter(&gate, &told, 1, 1));
+    let second = waiting(enter(&gate, &told, 2, 1));
+    first.end(at(5), Outcome::Answered);
+    assert!(second.expire(at(6)).is_none());
+    assert_eq!(gate.snapshot(at(6)).in_flight, 1);
+    told.lock().expect("not poisoned").clear();
+}
+
+#[test]
+fn a_higher_class_takes_the_place_of_a_lower_one() {
+    let (gate, told) = (gate(1), Told::default());
+    let _first = started(enter(&gate, &told, 1, 1));
+    let _second = waiting(enter(&gate, &told, 2, 1));
+    let high = gate.enter(at(2), &demand(2, Class::High), || Named(3, Arc::clone(&told)));
+    let _third = waiting(high);
+    let verdict = told.lock().expect("not poisoned").pop();
+    let Some((2, Err(rejection))) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(rejection.reason, Reason::Displaced);
+}
+
+#[test]
+fn critical_work_starts_beyond_the_limit() {
+    let (gate, told) = (gate(1), Told::default());
+    let critical =
+        || gate.enter(at(1), &demand(1, Class::Critical), || Named(1, Arc::clone(&told)));
+    let _held: Vec<_> =
+        (0..5).map(|_| critical()).collect::<Result<_, _>>().expect("never refused");
+}
+
+#[test]
+fn monitoring_lets_everybody_start_and_counts() {
+    let (gate, told) = (gate(1), Told::default());
+    gate.set_mode(Mode::Monitor);
+    let _all: Vec<_> = (0..10).map(|id| started(enter(&gate, &told, id, 1))).collect();
+    let snapshot = gate.snapshot(at(1));
+    assert_eq!((snapshot.in_flight, snapshot.counters.admitted), (10, 10));
+    assert!(snapshot.reject_fraction > 0.0);
+}
