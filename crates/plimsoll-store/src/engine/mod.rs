@@ -29,9 +29,11 @@ use crate::engine::admission::StoreAdmission;
 use crate::engine::pending::Reply;
 use crate::engine::shared::Shared;
 use crate::log::Segments;
+use crate::snapshot::SnapshotSource;
 use crate::store::{Revision, Store, StoreError, Transact, View};
 
 pub use crate::engine::open::OpenError;
+pub(crate) use crate::engine::open::make_directory;
 pub use crate::engine::options::OpenOptions;
 pub use crate::engine::pending::Pending;
 
@@ -90,6 +92,14 @@ impl LogStore {
     /// here is one of [`LogStore::gate`].
     pub fn admission(&self) -> Arc<dyn Admission> {
         Arc::new(StoreAdmission(Arc::clone(&self.shared)))
+    }
+
+    /// All of the state as of now, to be written or digested while the store works.
+    ///
+    /// # Errors
+    /// The state behind the log could not be read.
+    pub fn snapshot(&self) -> Result<SnapshotSource, StoreError> {
+        SnapshotSource::new(&self.shared.published.latest())
     }
 
     /// Finishes what was accepted and stops; what is submitted later is answered

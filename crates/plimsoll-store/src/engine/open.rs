@@ -12,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 use plimsoll::debt::DebtGate;
 use plimsoll::write::WriteGate;
 
-use crate::disk::{Disk, read_exact_at, write_all_at};
+use crate::disk::{Disk, File, read_exact_at, write_all_at};
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::committer::{Committer, Limits, apply};
 use crate::engine::options::OpenOptions;
@@ -186,6 +186,23 @@ fn spawn(
         .map_err(|error| OpenError::Io { path: disk.path(""), error })
 }
 
+/// Makes an empty directory a store whose state is what `fill` writes; it is none
+/// before this has returned.
+pub(crate) fn make_directory<T, E: From<io::Error>>(
+    disk: &dyn Disk,
+    fill: impl FnOnce(Arc<dyn File>) -> Result<T, E>,
+) -> Result<T, E> {
+    let filled = fill(disk.create(STATE_FILE)?)?;
+    disk.sync_dir()?;
+    write_format(disk, random_id())?;
+    Ok(filled)
+}
+
+/// Seeded by the system's randomness.
+fn random_id() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// The state and the id of the store. A directory is a store as soon as its
 /// format file says so, which is written last: what an interrupted creation left
 /// is started over.
@@ -198,8 +215,7 @@ fn open_state(disk: &dyn Disk, cache_bytes: usize) -> Result<(Database, u64), Op
     }
     let database = Database::open(file, cache_bytes).map_err(|error| state_error(disk, &error))?;
     disk.sync_dir().map_err(io)?;
-    // Seeded by the system's randomness.
-    let store_id = known.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let store_id = known.unwrap_or_else(random_id);
     // Again if it is known: it may have been seen in the page cache only.
     write_format(disk, store_id)
         .map_err(|error| OpenError::Io { path: disk.path(FORMAT_FILE), error })?;

@@ -23,6 +23,11 @@ impl History {
         self.0
     }
 
+    /// Of these parts alone, in this order.
+    pub(crate) fn of(parts: &[&[u8]]) -> Self {
+        parts.iter().fold(Self::default(), |history, part| history.and(TxnDigest::of(part)))
+    }
+
     /// After one more transaction.
     pub(crate) const fn and(self, txn: TxnDigest) -> Self {
         // The finaliser of splitmix64.

@@ -187,6 +187,9 @@ impl Tables {
     }
 }
 
+/// All entries of a base, in order, whatever becomes of the base meanwhile.
+pub(crate) type BaseEntries = Box<dyn Iterator<Item = Result<(Key, Entry), StoreError>> + Send>;
+
 /// A view of the database at one checkpoint. While it is open, none of its pages
 /// can be used again; so it can be closed under those who still hold it.
 pub(crate) struct Base {
@@ -210,6 +213,14 @@ impl Base {
         let tables = tables.as_deref().ok_or_else(expired)?;
         let place = tables.index.get(key).map_err(failed)?;
         place.map(|place| tables.entry(place.value())).transpose()
+    }
+
+    /// All entries; its pages stay where they are until they are read or dropped.
+    pub(crate) fn entries(&self) -> Result<BaseEntries, StoreError> {
+        let entries = self.iter_from(Bound::Unbounded)?;
+        Ok(Box::new(entries.filter_map(|item| {
+            item.map(|(key, version)| version.map(|entry| (key, entry))).transpose()
+        })))
     }
 
     /// The entries from `start` on, in order.

@@ -39,7 +39,8 @@ impl<'a> Merge<'a> {
         Ok(found)
     }
 
-    fn next(&mut self) -> Result<Option<(Key, Version)>, StoreError> {
+    /// The newest version of the next key, a deletion included.
+    pub(crate) fn next(&mut self) -> Result<Option<(Key, Version)>, StoreError> {
         let mut least: Option<(usize, Key)> = None;
         for (index, source) in self.sources.iter_mut().enumerate() {
             match source.peek() {

@@ -11,7 +11,7 @@ mod packs;
 mod snapshot;
 mod table;
 
-pub(crate) use crate::state::base::{Base, BaseError, Database};
+pub(crate) use crate::state::base::{Base, BaseEntries, BaseError, Database};
 pub(crate) use crate::state::merge::Merge;
 pub(crate) use crate::state::snapshot::{Published, Snapshot};
 pub(crate) use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
