@@ -5,6 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod body;
 pub mod door;
+pub mod identity;
 pub mod refusal;
+
+pub use crate::answer::Answer;

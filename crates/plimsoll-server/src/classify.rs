@@ -1,7 +1,7 @@
 //! Which gate a route meets, whose request it is and how much it matters.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::Method;
 use http::request::Parts;
 use plimsoll::{Class, Demand, Flow, RouteCosts, Timestamp};
 use plimsoll_http::door::{Classify, Route};
-use plimsoll_listener::PeerAddr;
+use plimsoll_http::identity::{Client, network};
 use plimsoll_vault::Vault;
 use serde::Deserialize;
 
@@ -160,20 +160,9 @@ pub(crate) fn is_administration(path: &str) -> bool {
     starts_with_any(path, &ADMINISTRATION)
 }
 
-/// What one client is given: its address, or the /64 of an IPv6 address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        address => address,
-    }
-}
-
-/// The client's whole address.
+/// The client's whole address, behind trusted proxies.
 pub(crate) fn remote(parts: &Parts) -> IpAddr {
-    parts.extensions.get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+    Client::of(&parts.extensions).address
 }
 
 /// How long the client waits: as it says itself (RFC 7240, `Prefer: wait=10`, in

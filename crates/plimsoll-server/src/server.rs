@@ -11,8 +11,9 @@ use plimsoll::{Class, Demand, Timestamp};
 use plimsoll_daemon::{Signal, Signals};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
-use plimsoll_http::refusal::VaultFace;
-use plimsoll_listener::{BindError, Listener, ListenerConfig, TlsReloader};
+use plimsoll_http::identity::IdentityLayer;
+use plimsoll_http::refusal::{Face, VaultFace};
+use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
 use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
 use plimsoll_vault::{AdmitLate, InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
@@ -339,14 +340,18 @@ fn serve(
     };
     let limits =
         BodyLimits { bytes_max: options.request_bytes_max, time_max: options.body_time_max };
+    let face: Arc<dyn Face> = Arc::new(shared.face.clone());
+    let identity = IdentityLayer::new(|extensions| Some(extensions.get::<PeerAddr>()?.0.ip()))
+        .trusting(options.forwarding.clone())
+        .with_face(Arc::clone(&face));
     let door = DoorLayer::new(
         Arc::clone(&shared.gate),
         Arc::clone(&shared.routes) as _,
-        Arc::new(shared.face.clone()),
+        face,
         Arc::clone(&shared.clock),
         limits,
     );
-    let service = door.layer(Api { shared: Arc::clone(shared), open });
+    let service = identity.layer(door.layer(Api { shared: Arc::clone(shared), open }));
     let address = listener.local_addr();
     async move {
         match listener.serve(service, shutdown).await {

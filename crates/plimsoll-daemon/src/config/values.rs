@@ -32,3 +32,20 @@ pub fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error>
     let size = size.ok_or_else(|| D::Error::custom(format!("{value} is not a size in bytes")))?;
     Ok(Some(size))
 }
+
+/// A list of strings, or one string with commas.
+///
+/// # Errors
+/// Neither.
+pub fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let items = match &value {
+        Value::String(text) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Some(items.map(str::to_owned).collect())
+        }
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    items.ok_or_else(|| D::Error::custom(format!("{value} is not a list of strings")))
+}

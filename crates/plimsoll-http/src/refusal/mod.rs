@@ -16,6 +16,7 @@ use plimsoll::Rejection;
 use rand::Rng;
 
 use crate::body::BodyError;
+use crate::identity::ForwardingError;
 
 pub use crate::refusal::problem::ProblemFace;
 pub use crate::refusal::vault::VaultFace;
@@ -37,6 +38,14 @@ pub enum Refusal {
     TooSlow(BodyError),
     /// 400: the body broke off.
     BrokeOff,
+    /// 400: what the request says of its origin.
+    Origin(ForwardingError),
+}
+
+impl From<ForwardingError> for Refusal {
+    fn from(error: ForwardingError) -> Self {
+        Self::Origin(error)
+    }
 }
 
 impl From<BodyError> for Refusal {
@@ -56,7 +65,7 @@ impl Refusal {
             Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::BrokeOff => StatusCode::BAD_REQUEST,
+            Self::BrokeOff | Self::Origin(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -70,6 +79,7 @@ impl Refusal {
             ),
             Self::TooLarge(error) | Self::TooSlow(error) => error.to_string(),
             Self::BrokeOff => BodyError::BrokeOff.to_string(),
+            Self::Origin(error) => error.to_string(),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll::Mode;
-use plimsoll_daemon::config::values::{boolean, size};
+use plimsoll_daemon::config::values::{boolean, list, size};
 use plimsoll_daemon::config::{Block, syntax, take_labelled, take_single, typed};
+use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::{ClientAuth, TlsConfig};
 use serde::Deserialize;
 use serde_json::Value;
@@ -72,6 +73,14 @@ struct Tcp {
     telemetry: ListenerTelemetry,
     #[serde(default)]
     inflight_requests_logging: InFlight,
+    #[serde(default, deserialize_with = "list")]
+    x_forwarded_for_authorized_addrs: Vec<String>,
+    #[serde(default, deserialize_with = "size")]
+    x_forwarded_for_hop_skips: Option<u64>,
+    #[serde(default = "yes", deserialize_with = "boolean")]
+    x_forwarded_for_reject_not_authorized: bool,
+    #[serde(default = "yes", deserialize_with = "boolean")]
+    x_forwarded_for_reject_not_present: bool,
     // Vault's, without a use here.
     #[serde(rename = "cluster_address")]
     _cluster_address: Option<Value>,
@@ -87,6 +96,10 @@ struct Tcp {
     _tls_min_version: Option<Value>,
     #[serde(rename = "tls_disable_client_certs")]
     _tls_disable_client_certs: Option<Value>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Default, Deserialize)]
@@ -175,7 +188,22 @@ fn listener(Block { label, body }: Block) -> Result<ListenerOptions, String> {
     options.unauthenticated_metrics = tcp.telemetry.unauthenticated_metrics_access;
     options.unauthenticated_in_flight =
         tcp.inflight_requests_logging.unauthenticated_in_flight_requests_access;
+    options.forwarding = forwarding(&tcp)?;
     Ok(options)
+}
+
+/// Vault's rule: the hop that many from the right, and whatever does not fit is
+/// refused unless the file says otherwise.
+fn forwarding(tcp: &Tcp) -> Result<Forwarding, String> {
+    let skips = usize::try_from(tcp.x_forwarded_for_hop_skips.unwrap_or(0)).unwrap_or(usize::MAX);
+    Forwarding::by_proxies(tcp.x_forwarded_for_authorized_addrs.iter().map(String::as_str))
+        .map(|forwarding| {
+            forwarding
+                .skipping(skips)
+                .reject_not_authorized(tcp.x_forwarded_for_reject_not_authorized)
+                .reject_not_present(tcp.x_forwarded_for_reject_not_present)
+        })
+        .map_err(|error| format!("listener \"tcp\": x_forwarded_for_authorized_addrs: {error}"))
 }
 
 fn tls(tcp: &Tcp) -> Result<Option<TlsConfig>, String> {

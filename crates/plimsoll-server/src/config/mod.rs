@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plimsoll::Mode;
+use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::TlsConfig;
 
 /// What a server runs on.
@@ -58,6 +59,8 @@ pub struct ListenerOptions {
     pub unauthenticated_metrics: bool,
     /// Requests in flight without a token.
     pub unauthenticated_in_flight: bool,
+    /// Proxies that may say for whom they ask.
+    pub forwarding: Forwarding,
 }
 
 impl ListenerOptions {
@@ -70,6 +73,7 @@ impl ListenerOptions {
             body_time_max: Duration::from_secs(30),
             unauthenticated_metrics: false,
             unauthenticated_in_flight: false,
+            forwarding: Forwarding::default(),
         }
     }
 }

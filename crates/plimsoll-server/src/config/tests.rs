@@ -90,6 +90,12 @@ fn what_nobody_knows_is_named() {
         ("adaptive_overload_protection {\n  mode = \"on\"\n}\n", "on"),
         ("adaptive_overload_protection {\n  gain = 1\n}\n", "gain"),
         ("max_lease_ttl = \"soon\"\n", "soon"),
+        (
+            "listener \"tcp\" {\n  tls_disable = true\n  \
+             x_forwarded_for_authorized_addrs = [\"10.0.0.0/8\", \"proxy\"]\n}\n",
+            "proxy",
+        ),
+        ("listener \"tcp\" {\n  tls_disable = true\n  x_forwarded_for_hop_skips = -1\n}\n", "-1"),
         ("seal \"awskms\" {\n}\n", "awskms"),
         ("default_lease_ttl = \"2h\"\nmax_lease_ttl = \"1h\"\n", "default_lease_ttl"),
     ] {

@@ -7,6 +7,7 @@ mod fields;
 mod fuzz;
 mod health;
 mod lines;
+mod origin;
 mod paths;
 mod refusals;
 mod seal;
