@@ -9,6 +9,7 @@ mod clock;
 mod engine;
 mod log;
 mod memory;
+pub mod ship;
 pub mod snapshot;
 mod state;
 mod store;

@@ -26,7 +26,7 @@ pub(crate) struct Committer {
     pub(super) shared: Arc<Shared>,
     segments: Arc<Segments>,
     pub(super) log: Log,
-    limits: Limits,
+    pub(super) limits: Limits,
     taken: Taken<Pending>,
     pub(super) batch: Batch,
     /// Taken from the gate, but too much for one group.
@@ -54,11 +54,14 @@ impl Committer {
             if self.carried.is_empty() {
                 self.shared.wait_for_work();
             }
-            let idle = !self.shared.gate.has_waiting() && !self.shared.has_background();
+            let idle = !self.shared.gate.has_waiting()
+                && !self.shared.has_background()
+                && self.shared.inbox.is_empty();
             if self.shared.is_closed() && idle && self.carried.is_empty() {
                 break;
             }
             match self.shared.failed() {
+                None if !self.shared.inbox.is_empty() => self.commit_followed(),
                 None => self.commit(),
                 Some(reason) => self.turn_all_away(&reason),
             }
@@ -126,7 +129,7 @@ impl Committer {
     }
 
     /// Freezes a full table, and waits if both are full.
-    fn make_room(&self) -> Result<(), Arc<str>> {
+    pub(super) fn make_room(&self) -> Result<(), Arc<str>> {
         let Limits { table_bytes_max, log_bytes_max, .. } = self.limits;
         loop {
             let snapshot = self.shared.published.latest();
@@ -162,13 +165,14 @@ impl Committer {
         }
     }
 
-    fn apply(&self, group: &Group) {
+    pub(super) fn apply(&self, group: &Group) {
         let active = Arc::clone(&self.shared.published.latest().active);
         apply(group, &active);
         self.shared.published.update(|next| {
             next.revision = group.header.last_revision();
             next.history = group.header.history;
         });
+        self.shared.tail.push(group, self.shared.clock.now());
         self.shared.report_debt();
     }
 

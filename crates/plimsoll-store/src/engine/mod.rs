@@ -10,6 +10,7 @@ mod batch;
 mod calibrate;
 mod checkpoint;
 mod committer;
+mod follow;
 mod open;
 mod options;
 mod pending;
@@ -27,8 +28,8 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::engine::admission::StoreAdmission;
 use crate::engine::pending::Reply;
-use crate::engine::shared::Shared;
-use crate::log::Segments;
+use crate::log::{History, Segments};
+use crate::ship::{FollowError, Followed, LogReader, ReadLogError, Shipment};
 use crate::snapshot::SnapshotSource;
 use crate::store::{Revision, Store, StoreError, Transact, View};
 
@@ -36,6 +37,7 @@ pub use crate::engine::open::OpenError;
 pub(crate) use crate::engine::open::make_directory;
 pub use crate::engine::options::OpenOptions;
 pub use crate::engine::pending::Pending;
+pub(crate) use crate::engine::shared::Shared;
 
 /// The embedded store. Dropping it finishes what was accepted.
 pub struct LogStore {
@@ -92,6 +94,43 @@ impl LogStore {
     /// here is one of [`LogStore::gate`].
     pub fn admission(&self) -> Arc<dyn Admission> {
         Arc::new(StoreAdmission(Arc::clone(&self.shared)))
+    }
+
+    /// The last transaction that is visible, and the rolling digest after it.
+    pub fn position(&self) -> (Revision, History) {
+        let latest = self.shared.published.latest();
+        (latest.revision, latest.history)
+    }
+
+    /// Reads what was committed after `revision`, for a store with this digest there.
+    ///
+    /// # Errors
+    /// It was told something else than this store.
+    pub fn read_log(
+        &self,
+        revision: Revision,
+        history: History,
+    ) -> Result<LogReader, ReadLogError> {
+        LogReader::new(Arc::clone(&self.shared), Arc::clone(&self.segments), revision, history)
+    }
+
+    /// Keeps so many bytes of the log for followers, beside what the store itself
+    /// needs.
+    pub fn retain_log(&self, bytes: u64) {
+        self.segments.set_retain(bytes);
+    }
+
+    /// Hands over a group of the store that this one follows. The answer comes when it
+    /// is on disk and visible. Groups are to come in order; many may be under way.
+    pub fn follow(&self, shipment: Shipment) -> oneshot::Receiver<Result<Revision, FollowError>> {
+        let (reply, receiver) = oneshot::channel();
+        self.shared.follow(Followed { shipment, reply });
+        receiver
+    }
+
+    /// Whether it takes writes from [`LogStore::follow`] alone, or from everybody else.
+    pub fn set_following(&self, following: bool) {
+        self.shared.inbox.set_following(following);
     }
 
     /// All of the state as of now, to be written or digested while the store works.

@@ -102,13 +102,26 @@ impl LogStore {
         let Recovered { inventory, tail, position } = recovered;
 
         let bytes = options.log_segment_bytes;
-        let segments = Arc::new(Segments::new(Arc::clone(&disk), store_id, bytes, inventory));
+        let segments = Arc::new(Segments::new(
+            Arc::clone(&disk),
+            store_id,
+            bytes,
+            options.log_retain_bytes,
+            inventory,
+        ));
         let Position { revision, history, .. } = position;
         let published = Published::new(Snapshot { active, frozen: None, base, revision, history });
         let gate = WriteGate::new(options.gate, options.mode, options.observer);
         let bounds = (options.txn_bytes_max, options.background_items_max);
         let debt_gate = debt_gate(options.table_bytes_max)?;
-        let shared = Arc::new(Shared::new(gate, debt_gate, options.clock, published, bounds));
+        let shared = Arc::new(Shared::new(
+            gate,
+            debt_gate,
+            options.clock,
+            published,
+            bounds,
+            options.following,
+        ));
         let log = Log::new(Arc::clone(&segments), options.clock, store_id, tail, position);
         let mut committer = Committer::new(Arc::clone(&shared), Arc::clone(&segments), log, limits);
         let checkpoint =

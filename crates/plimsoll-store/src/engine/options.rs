@@ -29,6 +29,10 @@ pub struct OpenOptions {
     pub log_segment_bytes: u64,
     /// The log in all, before commits wait for the checkpoint. 1 GiB.
     pub log_bytes_max: u64,
+    /// Of the log that the state contains already, kept for followers. 0.
+    pub log_retain_bytes: u64,
+    /// Takes writes from [`LogStore::follow`](crate::LogStore::follow) alone. No.
+    pub following: bool,
     /// One transaction, keys and values. 4 MiB.
     pub txn_bytes_max: u64,
     /// Transactions of background work that wait. 65,536.
@@ -62,6 +66,8 @@ impl OpenOptions {
             table_bytes_max: 256 << 20,
             log_segment_bytes: 64 << 20,
             log_bytes_max: 1 << 30,
+            log_retain_bytes: 0,
+            following: false,
             txn_bytes_max: 4 << 20,
             background_items_max: 65_536,
             cache_bytes: 192 << 20,

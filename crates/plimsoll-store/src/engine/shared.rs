@@ -13,6 +13,7 @@ use plimsoll::write::{Batch, CommitSample, Place, WriteGate};
 use crate::clock::Clock;
 use crate::engine::pending::{Pending, Reply};
 use crate::log::{Position, encoded_bytes};
+use crate::ship::{FollowError, Followed, Inbox, Tail};
 use crate::state::{Published, Table};
 use crate::store::{Decide, StoreError, Txn, View};
 
@@ -38,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) published: Published,
     pub(crate) txn_bytes_max: u64,
+    /// What a follower is handed.
+    pub(crate) inbox: Inbox,
+    /// What a primary ships.
+    pub(crate) tail: Arc<Tail>,
     background_items_max: usize,
     background: Mutex<VecDeque<Pending>>,
     /// The committer sleeps, or is about to.
@@ -65,6 +70,7 @@ impl Shared {
         clock: Clock,
         published: Published,
         (txn_bytes_max, background_items_max): (u64, usize),
+        following: bool,
     ) -> Self {
         Self {
             gate,
@@ -72,6 +78,8 @@ impl Shared {
             clock,
             published,
             txn_bytes_max,
+            inbox: Inbox::new(following),
+            tail: Tail::new(),
             background_items_max,
             background: Mutex::default(),
             idle: AtomicBool::new(false),
@@ -92,6 +100,9 @@ impl Shared {
         }
         if txn.is_empty() {
             return reply.send(Ok(self.published.latest().revision()));
+        }
+        if self.inbox.is_following() {
+            return reply.send(Err(StoreError::Following));
         }
         let bytes = encoded_bytes(&txn);
         if bytes > self.txn_bytes_max {
@@ -122,6 +133,15 @@ impl Shared {
         self.wake();
     }
 
+    /// Hands a group of the primary's to the committer, or answers it at once.
+    pub(crate) fn follow(&self, followed: Followed) {
+        self.inbox.push(followed);
+        if let Some(reason) = self.stopped() {
+            self.inbox.refuse_all(&FollowError::Stopped(reason));
+        }
+        self.wake();
+    }
+
     fn stopped(&self) -> Option<Arc<str>> {
         let closed = || self.closed.load(Ordering::Acquire).then(|| "the store is closed".into());
         self.failed().or_else(closed)
@@ -145,6 +165,7 @@ impl Shared {
 
     /// Answers everything that waits: nothing of it was executed.
     pub(crate) fn turn_all_away(&self, reason: &Arc<str>) {
+        self.inbox.refuse_all(&FollowError::Stopped(Arc::clone(reason)));
         let mut taken = Batch::default();
         loop {
             self.gate.take(self.clock.now(), false, &mut taken);
@@ -189,7 +210,8 @@ impl Shared {
     pub(crate) fn wait_for_work(&self) {
         loop {
             self.idle.store(true, Ordering::SeqCst);
-            if self.gate.has_waiting() || self.has_background() || self.is_closed() {
+            let work = self.gate.has_waiting() || self.has_background() || !self.inbox.is_empty();
+            if work || self.is_closed() {
                 self.idle.store(false, Ordering::SeqCst);
                 return;
             }

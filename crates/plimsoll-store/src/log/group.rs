@@ -96,6 +96,55 @@ pub(crate) fn checksum(group: &[u8]) -> u32 {
     crc32c::crc32c(&group[8..])
 }
 
+/// The whole group that a buffer begins with, if its checksum is right.
+pub(crate) fn parse_group(buffer: &Bytes) -> Option<Group> {
+    let header = GroupHeader::parse(buffer.first_chunk()?)?;
+    let end = HEADER_BYTES.checked_add(header.payload_bytes as usize)?;
+    let is_whole = checksum(buffer.get(..end)?) == header.crc;
+    is_whole.then(|| Group { header, payload: buffer.slice(HEADER_BYTES..end) })
+}
+
+/// How long the group is that a buffer seems to begin with.
+pub(crate) fn group_len(buffer: &[u8]) -> Option<usize> {
+    GroupHeader::parse(buffer.first_chunk()?).map(|header| header.stored_bytes() as usize)
+}
+
+/// What a group takes in the log.
+pub(crate) fn stored_len(group: &Group) -> u64 {
+    group.header.stored_bytes()
+}
+
+/// The transactions of a payload, as encoded; `None` in the place of one that is
+/// malformed, and nothing after it.
+pub(crate) fn txns(payload: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut rest = Some(payload);
+    core::iter::from_fn(move || {
+        let payload = rest.take().filter(|payload| !payload.is_empty())?;
+        let split = txn_len(payload).and_then(|bytes| payload.split_at_checked(bytes));
+        Some(split.map(|(txn, left)| {
+            rest = Some(left);
+            txn
+        }))
+    })
+}
+
+/// How long the transaction is that a payload begins with.
+fn txn_len(payload: &[u8]) -> Option<usize> {
+    let u32_at = |at: usize| {
+        let field = payload.get(at..at.checked_add(4)?)?;
+        field.try_into().ok().map(|field| u32::from_le_bytes(field) as usize)
+    };
+    let mut end = TXN_HEADER_BYTES as usize;
+    for _ in 0..u32_at(0)? {
+        let op = end.checked_add(OP_HEADER_BYTES as usize)?;
+        end = op.checked_add(u32_at(end + 4)?)?.checked_add(u32_at(end + 8)?)?;
+        if end > payload.len() {
+            return None;
+        }
+    }
+    Some(end)
+}
+
 /// Collects transactions. The buffer is kept from group to group.
 #[derive(Debug)]
 pub(crate) struct GroupBuilder {
@@ -141,6 +190,12 @@ impl GroupBuilder {
             self.op(OP_DELETE, key, &[]);
         }
         self.txns.push(TxnDigest::of(&self.buffer[start..]));
+    }
+
+    /// A transaction as it stood in another group.
+    pub(crate) fn push_encoded(&mut self, txn: &[u8], digest: TxnDigest) {
+        self.buffer.extend_from_slice(txn);
+        self.txns.push(digest);
     }
 
     fn op(&mut self, kind: u8, key: &[u8], value: &[u8]) {

@@ -14,11 +14,14 @@ mod segment;
 mod segments;
 mod writer;
 
-pub(crate) use crate::log::group::{Group, GroupBuilder, GroupHeader, encoded_bytes};
+pub(crate) use crate::log::group::{
+    Group, GroupBuilder, GroupHeader, encoded_bytes, group_len, parse_group, stored_len, txns,
+};
 pub use crate::log::history::History;
+pub(crate) use crate::log::history::TxnDigest;
 pub use crate::log::recovery::Damage;
 pub(crate) use crate::log::recovery::{Position, RecoverError, Recovered, recover};
-pub(crate) use crate::log::segment::has_log;
+pub(crate) use crate::log::segment::{Segment, has_log};
 pub(crate) use crate::log::segments::Segments;
 pub(crate) use crate::log::writer::{AppendError, Log};
 

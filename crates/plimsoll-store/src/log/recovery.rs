@@ -310,6 +310,28 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Files before the walk that hold the chain up to there, oldest first: what a
+    /// follower may still want. Whoever reads them follows the chain once more.
+    fn retained(&self) -> Result<Vec<usize>, RecoverError> {
+        let first_walked = self.walked.first().map(|&(index, _)| index);
+        let Some(start) = first_walked.or_else(|| self.end.map(|(index, _)| index)) else {
+            return Ok(Vec::new());
+        };
+        let Some((first, _)) = self.group((start, Segment::START))? else { return Ok(Vec::new()) };
+        let mut sequence = first.header.sequence;
+        let mut retained = Vec::new();
+        for index in (0..start).rev() {
+            let first = self.group((index, Segment::START))?;
+            let Some((group, _)) = first.filter(|(group, _)| group.header.sequence < sequence)
+            else {
+                continue;
+            };
+            sequence = group.header.sequence;
+            retained.insert(0, index);
+        }
+        Ok(retained)
+    }
+
     /// Sorts the files into those in use and those to use again.
     fn finish(self) -> Result<Recovered, RecoverError> {
         if let Some((index, offset, raw)) = &self.last {
@@ -320,7 +342,9 @@ impl<'a> Walk<'a> {
                 .and_then(|()| found.file.sync_data())
                 .map_err(|error| RecoverError::Io { path: self.disk.path(&found.name), error })?;
         }
+        let retained = self.retained()?;
         let mut inventory = Inventory {
+            retained: VecDeque::new(),
             full: VecDeque::new(),
             free: Vec::new(),
             next_id: self.files.iter().filter_map(|found| found.id).max().unwrap_or(0) + 1,
@@ -338,6 +362,9 @@ impl<'a> Walk<'a> {
             match (end, full) {
                 (Some((_, offset)), _) => tail = Some((segment, offset)),
                 (None, Some(&(_, last))) => inventory.full.push_back((segment, last)),
+                (None, None) if continued && retained.contains(&index) => {
+                    inventory.retained.push_back(segment);
+                }
                 (None, None) => {
                     let Segment { name, file, bytes, .. } = segment;
                     inventory.free.push(FreeFile { name, file, bytes });

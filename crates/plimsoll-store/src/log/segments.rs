@@ -28,6 +28,11 @@ struct State {
     ready: VecDeque<Segment>,
     /// Full, with the sequence of their last group; oldest first.
     full: VecDeque<(Segment, u64)>,
+    /// Not needed here any more, but by followers; before those in `full`.
+    retained: VecDeque<Segment>,
+    retain_bytes: u64,
+    /// The one in use.
+    current: Option<Segment>,
     free: Vec<FreeFile>,
     next_id: u64,
     next_number: u64,
@@ -38,6 +43,8 @@ struct State {
 /// What recovery found, to start from.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
+    /// Before those in `full`, and contained in the state.
+    pub(crate) retained: VecDeque<Segment>,
     pub(crate) full: VecDeque<(Segment, u64)>,
     pub(crate) free: Vec<FreeFile>,
     pub(crate) next_id: u64,
@@ -49,12 +56,15 @@ impl Segments {
         disk: Arc<dyn Disk>,
         store_id: u64,
         segment_bytes: u64,
+        retain_bytes: u64,
         found: Inventory,
     ) -> Self {
-        let Inventory { full, mut free, next_id, next_number } = found;
+        let Inventory { retained, full, mut free, next_id, next_number } = found;
         // Files of another size than is configured now go out of use.
         free.retain(|file| file.bytes == segment_bytes);
-        let state = State { full, free, next_id, next_number, ..State::default() };
+        let mut state =
+            State { retained, retain_bytes, full, free, next_id, next_number, ..State::default() };
+        state.recycle(segment_bytes);
         let (state, changed) = (Mutex::new(state), Condvar::new());
         Self { disk, store_id, segment_bytes, state, changed }
     }
@@ -82,6 +92,30 @@ impl Segments {
         }
     }
 
+    pub(crate) const fn store_id(&self) -> u64 {
+        self.store_id
+    }
+
+    /// Every segment that holds groups of the chain, oldest first. It may be used again
+    /// while it is being read: its groups then name another use.
+    pub(crate) fn readable(&self) -> Vec<Segment> {
+        let state = self.lock();
+        let full = state.full.iter().map(|(segment, _)| segment);
+        state.retained.iter().chain(full).chain(&state.current).cloned().collect()
+    }
+
+    /// How much to keep of what the state contains, from now on.
+    pub(crate) fn set_retain(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.retain_bytes = bytes;
+        state.recycle(self.segment_bytes);
+    }
+
+    /// Groups are appended to this one from here on.
+    pub(crate) fn set_current(&self, segment: Segment) {
+        self.lock().current = Some(segment);
+    }
+
     /// A segment is full; its last group has this sequence.
     pub(crate) fn retire(&self, segment: Segment, last_sequence: u64) {
         self.lock().full.push_back((segment, last_sequence));
@@ -91,12 +125,10 @@ impl Segments {
     pub(crate) fn release(&self, sequence: u64) {
         let mut state = self.lock();
         while state.full.front().is_some_and(|&(_, last)| last <= sequence) {
-            if let Some((Segment { name, file, bytes, .. }, _)) = state.full.pop_front()
-                && bytes == self.segment_bytes
-            {
-                state.free.push(FreeFile { name, file, bytes });
-            }
+            let released = state.full.pop_front();
+            state.retained.extend(released.map(|(segment, _)| segment));
         }
+        state.recycle(self.segment_bytes);
         drop(state);
         self.changed.notify_all();
     }
@@ -152,5 +184,21 @@ impl Segments {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Frees the oldest of what is retained beyond the limit.
+    fn recycle(&mut self, segment_bytes: u64) {
+        let mut retained: u64 = self.retained.iter().map(|segment| segment.bytes).sum();
+        while retained > self.retain_bytes
+            && let Some(Segment { name, file, bytes, .. }) = self.retained.pop_front()
+        {
+            retained -= bytes;
+            // A file of another size than is configured now goes out of use.
+            if bytes == segment_bytes {
+                self.free.push(FreeFile { name, file, bytes });
+            }
+        }
     }
 }

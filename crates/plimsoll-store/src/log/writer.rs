@@ -50,6 +50,9 @@ impl Log {
         position: Position,
     ) -> Self {
         let (current, offset) = tail.map_or((None, 0), |(segment, at)| (Some(segment), at));
+        if let Some(segment) = &current {
+            segments.set_current(segment.clone());
+        }
         Self { segments, clock, store_id, current, offset, position }
     }
 
@@ -124,6 +127,7 @@ impl Log {
         if let Some(full) = self.current.replace(next.clone()) {
             self.segments.retire(full, self.position.sequence);
         }
+        self.segments.set_current(next.clone());
         self.offset = Segment::START;
         Ok(next)
     }

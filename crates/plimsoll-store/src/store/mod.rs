@@ -159,6 +159,10 @@ pub enum StoreError {
     /// The store has stopped, for the reason given; nothing was executed.
     #[error("storage stopped: {0}")]
     Stopped(Arc<str>),
+    /// The store follows another one and takes writes from there alone; nothing was
+    /// executed.
+    #[error("the store follows another one")]
+    Following,
     /// The request itself failed inside the store; nothing was executed.
     #[error("internal: {0}")]
     Internal(Arc<str>),
