@@ -8,7 +8,14 @@
 mod answer;
 pub mod body;
 pub mod door;
+mod flow;
 pub mod identity;
+mod patience;
 pub mod refusal;
+pub mod vault;
+mod vouched;
 
 pub use crate::answer::Answer;
+pub use crate::flow::Flows;
+pub use crate::patience::preferred_wait;
+pub use crate::vouched::Vouched;

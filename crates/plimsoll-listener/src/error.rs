@@ -104,6 +104,15 @@ pub enum TlsError {
         /// The key's file.
         key: PathBuf,
     },
+    /// This system trusts nobody, and no authority was named.
+    #[error("no certificate authorities: this system has none and no file was named")]
+    NoSystemRoots,
+    /// The cryptographic library cannot do what is asked.
+    #[error("TLS cannot be set up: {reason}")]
+    Provider {
+        /// Why.
+        reason: String,
+    },
     /// The listener serves plain TCP: there is nothing to reload.
     #[error("this listener does not serve TLS")]
     NotConfigured,

@@ -51,5 +51,5 @@ pub use self::{
     gate::AcceptGate,
     listener::{Drained, Listener},
     stats::ListenerStats,
-    tls::{ClientAuth, TlsConfig, TlsReloader},
+    tls::{ClientAuth, ClientTls, TlsConfig, TlsReloader},
 };

@@ -1,6 +1,5 @@
 //! Which gate a route meets, whose request it is and how much it matters.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,62 +10,25 @@ use http::request::Parts;
 use plimsoll::{Class, Demand, Flow, RouteCosts, Timestamp};
 use plimsoll_http::door::{Classify, Route};
 use plimsoll_http::identity::{Client, network};
+use plimsoll_http::vault::{self, api_path, is_administration, is_continuation, token};
+use plimsoll_http::{Flows, Vouched, preferred_wait};
 use plimsoll_vault::Vault;
-use serde::Deserialize;
 
 use crate::dev::SLOW_DISK_PATH;
-use crate::face::{api_path, operation, query, token};
-use crate::logins::RecentLogins;
+use crate::face::{operation, query};
 
 /// What a transaction adds to the log beside the body, for a route that nobody has
 /// used yet: keys, nonces, records.
 const OVERHEAD_BYTES: u64 = 1024;
 /// Nobody is taken to wait longer for an answer.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
-/// More of a login's body is not read for the role.
-const ROLE_BODY_BYTES_MAX: usize = 4096;
-
-/// Administration: operators must be able to do it in an overload, and it must
-/// not be a way around the gate.
-const ADMINISTRATION: [&str; 8] = [
-    "sys/seal",
-    "sys/step-down",
-    "sys/policy/",
-    "sys/policies/",
-    "sys/quotas/",
-    "sys/maintenance",
-    "sys/rotate",
-    "sys/audit/",
-];
-
-/// Keeps work alive that was accepted before.
-const CONTINUATION: [&str; 6] = [
-    "auth/token/renew",
-    "auth/token/revoke",
-    "auth/token/lookup",
-    "sys/leases/renew",
-    "sys/leases/revoke",
-    "sys/leases/lookup",
-];
-
 /// The routes of a Vault server.
 pub(crate) struct VaultRoutes {
     vault: Arc<Vault>,
-    logins: Arc<RecentLogins>,
+    logins: Arc<Vouched>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    flows: AddressFlows,
+    flows: Flows,
     costs: RouteCosts,
-}
-
-/// Flows of clients of which nothing is known but their address. The hash has a
-/// key, so that nobody can choose whose share is his.
-#[derive(Clone, Default)]
-pub(crate) struct AddressFlows(RandomState);
-
-impl AddressFlows {
-    pub(crate) fn of(&self, address: IpAddr) -> Flow {
-        Flow(self.0.hash_one(network(address)))
-    }
 }
 
 impl Classify for VaultRoutes {
@@ -78,7 +40,8 @@ impl Classify for VaultRoutes {
             return Route::Open;
         }
         let caller = token(&parts.headers).and_then(|token| self.vault.caller(token));
-        let flow = caller.as_ref().map_or_else(|| self.flows.of(remote(parts)), |c| Flow(c.flow));
+        let flow =
+            caller.as_ref().map_or_else(|| self.flows.of_address(remote(parts)), |c| Flow(c.flow));
         let cost = self.costs.estimate(self.template(&parts.method, &path), content_length(parts));
         let deadline = Some((self.clock)() + patience(parts));
         let demand = |class| Demand { class, flow, cost, deadline };
@@ -88,7 +51,7 @@ impl Classify for VaultRoutes {
                 _ => Route::Administration(demand(Class::High)),
             };
         }
-        let continues = caller.is_some() && starts_with_any(&path, &CONTINUATION);
+        let continues = caller.is_some() && is_continuation(&path);
         Route::Write(demand(if continues { Class::High } else { Class::Normal }))
     }
 
@@ -100,7 +63,7 @@ impl Classify for VaultRoutes {
         if let Some(login) = self.login(parts, body)
             && self.logins.contains(login, (self.clock)())
         {
-            demand.flow = Flow(login);
+            demand.flow = login;
         }
         demand
     }
@@ -113,9 +76,9 @@ impl Classify for VaultRoutes {
 impl VaultRoutes {
     pub(crate) fn new(
         vault: Arc<Vault>,
-        logins: Arc<RecentLogins>,
+        logins: Arc<Vouched>,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-        flows: AddressFlows,
+        flows: Flows,
     ) -> Self {
         Self { vault, logins, clock, flows, costs: RouteCosts::new(OVERHEAD_BYTES) }
     }
@@ -134,30 +97,15 @@ impl VaultRoutes {
     /// are the mount, or the mount and the operation.
     fn template(&self, method: &Method, path: &str) -> u64 {
         let end = path.match_indices('/').nth(1).map_or(path.len(), |(at, _)| at);
-        self.flows.0.hash_one((method, &path[..end]))
+        self.flows.of(&(method, &path[..end])).0
     }
 
     /// Names the (address, role or user) pair of a login; `None` elsewhere.
-    pub(crate) fn login(&self, parts: &Parts, body: &[u8]) -> Option<u64> {
-        #[derive(Deserialize)]
-        struct Role<'b> {
-            #[serde(borrow, alias = "role")]
-            role_id: Option<std::borrow::Cow<'b, str>>,
-        }
+    pub(crate) fn login(&self, parts: &Parts, body: &[u8]) -> Option<Flow> {
         let Some(Ok(path)) = api_path(parts.uri.path()) else { return None };
-        if !path.starts_with("auth/") || !path.contains("/login") {
-            return None;
-        }
-        let known = body.len() <= ROLE_BODY_BYTES_MAX;
-        let role = known.then(|| serde_json::from_slice::<Role<'_>>(body).ok()).flatten();
-        let role = role.and_then(|role| role.role_id).unwrap_or_default();
-        Some(self.flows.0.hash_one((network(remote(parts)), path, role)))
+        vault::is_login(&path)
+            .then(|| self.flows.of(&(network(remote(parts)), &path, vault::login_role(body))))
     }
-}
-
-/// An administrative path, whoever asks for it.
-pub(crate) fn is_administration(path: &str) -> bool {
-    starts_with_any(path, &ADMINISTRATION)
 }
 
 /// The client's whole address, behind trusted proxies.
@@ -165,52 +113,12 @@ pub(crate) fn remote(parts: &Parts) -> IpAddr {
     Client::of(&parts.extensions).address
 }
 
-/// How long the client waits: as it says itself (RFC 7240, `Prefer: wait=10`, in
-/// seconds), and not for ever.
+/// How long the client waits: as it says itself, and not for ever.
 fn patience(parts: &Parts) -> Duration {
-    let preferences = parts.headers.get_all("prefer").iter();
-    let wait = preferences
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split([',', ';']))
-        .find_map(|preference| {
-            let (name, value) = preference.split_once('=')?;
-            let seconds = value.trim().trim_matches('"').parse().ok()?;
-            name.trim().eq_ignore_ascii_case("wait").then(|| Duration::from_secs(seconds))
-        });
-    wait.unwrap_or(PATIENCE_MAX).min(PATIENCE_MAX)
+    preferred_wait(&parts.headers).unwrap_or(PATIENCE_MAX).min(PATIENCE_MAX)
 }
 
 fn content_length(parts: &Parts) -> u64 {
     let length = parts.headers.get(http::header::CONTENT_LENGTH);
     length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
-}
-
-fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| path.starts_with(prefix))
-}
-
-#[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    fn parts(prefer: &str) -> Parts {
-        let request = Request::get("/v1/x").header("prefer", prefer).body(());
-        request.expect("valid").into_parts().0
-    }
-
-    #[test]
-    fn a_client_says_itself_how_long_it_waits() {
-        assert_eq!(patience(&parts("wait=10")), Duration::from_secs(10));
-        assert_eq!(patience(&parts("respond-async, Wait = \"3\"")), Duration::from_secs(3));
-        assert_eq!(patience(&parts("return=minimal; wait=0")), Duration::ZERO);
-    }
-
-    #[test]
-    fn nobody_waits_for_ever() {
-        for prefer in ["wait=86400", "wait=-1", "wait=soon", "respond-async", "", "wait"] {
-            assert_eq!(patience(&parts(prefer)), PATIENCE_MAX, "{prefer:?}");
-        }
-    }
 }

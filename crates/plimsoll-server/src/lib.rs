@@ -14,7 +14,6 @@ mod face;
 mod health;
 mod health_listener;
 mod in_flight;
-mod logins;
 mod metrics;
 mod options;
 mod server;

@@ -13,6 +13,8 @@ use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
 use plimsoll_http::identity::IdentityLayer;
 use plimsoll_http::refusal::{Face, VaultFace};
+use plimsoll_http::vault::is_administration;
+use plimsoll_http::{Flows, Vouched};
 use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
 use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
@@ -22,12 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use crate::classify::{AddressFlows, VaultRoutes, is_administration};
+use crate::classify::VaultRoutes;
 use crate::config::{Config, ConfigError, ListenerOptions};
 use crate::dev::SlowDiskControl;
 use crate::health::Health;
 use crate::health_listener;
-use crate::logins::RecentLogins;
 use crate::metrics::Metrics;
 use crate::options::ServerOptions;
 use crate::service::{Api, Open, Shared};
@@ -282,11 +283,11 @@ fn assemble(
     options.max_lease_ttl = config.max_lease_ttl;
     options.cluster_name.clone_from(&config.cluster_name);
     options.auto_unseal = static_key;
-    let flows = AddressFlows::default();
+    let flows = Flows::default();
     options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
     let vault = Vault::open(Arc::clone(&store) as Arc<dyn Store>, options)?;
 
-    let logins = Arc::new(RecentLogins::default());
+    let logins = Arc::new(Vouched::default());
     let routes =
         VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);
     let health = Health {
@@ -317,13 +318,13 @@ fn assemble(
 fn admit_late(
     gate: &Arc<dyn Admission>,
     clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    flows: AddressFlows,
+    flows: Flows,
 ) -> AdmitLate {
     let (gate, clock) = (Arc::clone(gate), Arc::clone(clock));
     Arc::new(move |request, cost| {
         let administration = is_administration(&request.path);
         let class = if administration { Class::Critical } else { Class::Normal };
-        let flow = flows.of(request.remote);
+        let flow = flows.of_address(request.remote);
         gate.admit(clock(), &Demand { class, flow, cost, deadline: None })
     })
 }

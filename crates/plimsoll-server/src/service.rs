@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
-use plimsoll::Timestamp;
 use plimsoll::write::{Admission, Place};
+use plimsoll::{Flow, Timestamp};
 use plimsoll_daemon::{clock, metrics};
+use plimsoll_http::Vouched;
 use plimsoll_http::door::Ticket;
 use plimsoll_http::refusal::VaultFace;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault};
@@ -25,7 +26,6 @@ use crate::dev::{SLOW_DISK_PATH, SlowDiskControl};
 use crate::face::{self, HttpResponse, json_response, message, text_response};
 use crate::health::Health;
 use crate::in_flight::InFlight;
-use crate::logins::RecentLogins;
 use crate::metrics::Metrics;
 
 /// What every request shares.
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<dyn Admission>,
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) routes: Arc<VaultRoutes>,
-    pub(crate) logins: Arc<RecentLogins>,
+    pub(crate) logins: Arc<Vouched>,
     pub(crate) face: VaultFace,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
@@ -108,7 +108,7 @@ impl Api {
         parts: &Parts,
         body: &[u8],
         place: Option<Place>,
-        login: Option<u64>,
+        login: Option<Flow>,
     ) -> HttpResponse {
         let shared = &*self.shared;
         let request = match face::decode(parts, body, remote(parts)) {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use rustls::{
-    InconsistentKeys, RootCertStore, ServerConfig,
+    ClientConfig, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     server::WebPkiClientVerifier,
     server::danger::ClientCertVerifier,
@@ -15,7 +15,7 @@ use rustls_pki_types::{
     pem::{self, PemObject},
 };
 
-use super::{ClientAuth, TlsConfig};
+use super::{ClientAuth, ClientTls, TlsConfig};
 use crate::TlsError;
 
 /// HTTP/2 first: a client that offers both gets it.
@@ -25,7 +25,7 @@ pub(super) fn server_config(files: &TlsConfig) -> Result<ServerConfig, TlsError>
     // Named here and never taken from the process: two providers in one
     // dependency graph would make the default a panic.
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let certified = certified_key(files, &provider)?;
+    let certified = certified_key(&files.certificate, &files.key, &provider)?;
     let verifier = client_verifier(files, &provider)?;
     let versions: &[_] = if files.tls13_only { &[&TLS13] } else { &[&TLS13, &TLS12] };
 
@@ -42,22 +42,43 @@ pub(super) fn server_config(files: &TlsConfig) -> Result<ServerConfig, TlsError>
     Ok(config)
 }
 
-fn certified_key(files: &TlsConfig, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(&files.certificate)?;
-    let key = private_key(&files.key)?;
+pub(super) fn client_config(files: &ClientTls) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let identity = files.identity.as_ref();
+    let identity = identity.map(|(chain, key)| certified_key(chain, key, &provider)).transpose()?;
+    let roots = match &files.ca {
+        Some(path) => roots(path)?,
+        None => system_roots()?,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| TlsError::Provider { reason: error.to_string() })?
+        .with_root_certificates(roots);
+    Ok(match identity {
+        Some(identity) => builder
+            .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity))),
+        None => builder.with_no_client_auth(),
+    })
+}
+
+fn certified_key(
+    certificate: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(certificate)?;
     let signing_key = provider
         .key_provider
-        .load_private_key(key)
-        .map_err(|error| TlsError::Key { path: files.key.clone(), reason: error.to_string() })?;
+        .load_private_key(private_key(key)?)
+        .map_err(|error| TlsError::Key { path: key.to_owned(), reason: error.to_string() })?;
     let certified = CertifiedKey::new(chain, signing_key);
     match certified.keys_match() {
         // "Unknown" is a kind of key that cannot be compared, not a mismatch.
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(TlsError::Mismatch {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-        }),
-        Err(error) => Err(certificate_error(&files.certificate, &error)),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() })
+        }
+        Err(error) => Err(certificate_error(certificate, &error)),
     }
 }
 
@@ -66,20 +87,36 @@ fn client_verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
     let Some(path) = &files.client_ca else { return Ok(None) };
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| certificate_error(path, &error))?;
-    }
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let roots = Arc::new(roots(path)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
     let builder = match files.client_auth {
         ClientAuth::Optional => builder.allow_unauthenticated(),
         ClientAuth::Required => builder,
     };
-    let verifier = builder
-        .build()
-        .map_err(|error| TlsError::Certificate { path: path.clone(), reason: error.to_string() })?;
+    let verifier = builder.build().map_err(|error| TlsError::Certificate {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
     Ok(Some(verifier))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| certificate_error(path, &error))?;
+    }
+    Ok(roots)
+}
+
+/// What this system trusts. A certificate that cannot be read is only one less.
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(TlsError::NoSystemRoots);
+    }
+    Ok(roots)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -9,7 +9,7 @@ mod load;
 use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::TlsError;
@@ -48,6 +48,25 @@ impl TlsConfig {
         self.client_ca = Some(client_ca.into());
         self.client_auth = auth;
         self
+    }
+}
+
+/// What a client of a TLS server is made of: for whoever stands between the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// The authorities that may vouch for the server; the system's if `None`.
+    pub ca: Option<PathBuf>,
+    /// Certificate chain and key to present to a server that asks.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl ClientTls {
+    /// Reads the files. TLS 1.2 and 1.3; no protocol is negotiated yet.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn load(&self) -> Result<ClientConfig, TlsError> {
+        load::client_config(self)
     }
 }
 

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use plimsoll_http::vault::{BadPath, api_path, token};
 use plimsoll_vault::{Operation, Request};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-
-use crate::face::path::{BadPath, api_path};
 
 /// Why an HTTP request is no request of the API.
 #[derive(Debug, thiserror::Error)]
@@ -97,16 +95,6 @@ fn unsupported_wish(headers: &HeaderMap) -> Option<&'static str> {
     }
     asks("x-vault-namespace", &["", "/", "root", "root/"])
         .then_some("a namespace (X-Vault-Namespace)")
-}
-
-/// `X-Vault-Token`, or a bearer token.
-pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
-    let vault = headers.get("x-vault-token").and_then(|value| value.to_str().ok());
-    vault.filter(|token| !token.is_empty()).or_else(|| {
-        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    })
 }
 
 pub(crate) fn operation(method: &Method, query: &BTreeMap<String, String>) -> Option<Operation> {

@@ -6,13 +6,11 @@
 
 mod decode;
 mod encode;
-mod path;
 
-pub(crate) use crate::face::decode::{Unreadable, decode, operation, query, token};
+pub(crate) use crate::face::decode::{Unreadable, decode, operation, query};
 pub(crate) use crate::face::encode::{
     encode, error, json_response, message, text_response, unreadable,
 };
-pub(crate) use crate::face::path::api_path;
 
 /// A response of this server.
 pub(crate) type HttpResponse = http::Response<http_body_util::Full<bytes::Bytes>>;

@@ -9,23 +9,33 @@ const PATH_BYTES_MAX: usize = 4096;
 
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadPath {
+#[non_exhaustive]
+pub enum BadPath {
+    /// More than 4,096 bytes.
     #[error("path is too long")]
     TooLong,
+    /// A percent sign without two hexadecimal digits.
     #[error("path contains a malformed percent escape")]
     Escape,
+    /// A slash or backslash that is not to be seen as one.
     #[error("path contains an escaped slash")]
     EscapedSlash,
+    /// Bytes that are no text.
     #[error("path is not UTF-8")]
     NotUtf8,
+    /// A control character.
     #[error("path contains a control character")]
     Control,
+    /// Segments that some servers would clean away.
     #[error("path contains an empty segment, \".\" or \"..\"")]
     Segment,
 }
 
 /// The path below `/v1/`, percent-decoded; `None` for a path outside it.
-pub(crate) fn api_path(path: &str) -> Option<Result<String, BadPath>> {
+///
+/// # Errors
+/// (Within the option.) It could be read in more than one way.
+pub fn api_path(path: &str) -> Option<Result<String, BadPath>> {
     path.strip_prefix("/v1/").map(parse)
 }
 
