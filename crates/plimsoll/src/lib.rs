@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`mod@write`], the gate of a group-commit queue that can be
 //! seen; [`mod@opaque`] is the one in front of a server that cannot.
+//! Quotas, the limits that operators set for their clients, are in [`quota`].
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod mode;
 mod observer;
 pub mod opaque;
 mod queue;
+pub mod quota;
 mod route_cost;
 mod sync;
 mod time;
