@@ -12,13 +12,18 @@
 //! Start reading at [`mod@write`], the gate of a group-commit queue that can be
 //! seen; [`mod@opaque`] is the one in front of a server that cannot.
 //! Quotas, the limits that operators set for their clients, are in [`quota`].
+//! [`capacity`] guards what is counted in places or bytes (password hashing, reads,
+//! memory), [`headroom`] the free space of a disk.
 
 #![forbid(unsafe_code)]
 
 mod appointment;
 mod bucket;
+pub mod capacity;
+mod controller;
 pub mod debt;
 mod demand;
+pub mod headroom;
 mod mode;
 mod observer;
 pub mod opaque;
@@ -26,11 +31,13 @@ mod queue;
 pub mod quota;
 mod route_cost;
 mod sync;
+mod tally;
 mod time;
 mod verdict;
 mod window;
 pub mod write;
 
+pub use crate::controller::{Controller, GateSnapshot};
 pub use crate::demand::{Class, Cost, Demand, Flow};
 pub use crate::mode::{Mode, UnknownMode};
 pub use crate::observer::{Event, Observer};

@@ -10,10 +10,18 @@ use crate::demand::Class;
 pub enum Gate {
     /// The group-commit queue.
     Write,
+    /// The processors: who waits for them.
+    Cpu,
     /// The threads that hash passwords.
     Crypto,
     /// A server behind us that shows nothing but its answers.
     Upstream,
+    /// Requests that only read.
+    Reads,
+    /// Bytes in flight.
+    Memory,
+    /// Free space on the disk.
+    Disk,
 }
 
 impl Gate {
@@ -21,8 +29,12 @@ impl Gate {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
+            Self::Cpu => "cpu",
             Self::Crypto => "crypto",
             Self::Upstream => "upstream",
+            Self::Reads => "reads",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
         }
     }
 }
@@ -42,15 +54,24 @@ pub enum Reason {
     Checkpoint,
     /// Asked for by the client, for people who test their clients.
     Forced,
+    /// The disk is as full as it may be, and the request would fill it further.
+    /// Coming back later does not help by itself.
+    NoSpace,
 }
 
 impl Reason {
     /// How many reasons there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Full, Self::Displaced, Self::Deadline, Self::Checkpoint, Self::Forced];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Full,
+        Self::Displaced,
+        Self::Deadline,
+        Self::Checkpoint,
+        Self::Forced,
+        Self::NoSpace,
+    ];
 
     /// The position in [`Reason::ALL`].
     pub const fn index(self) -> usize {
@@ -65,6 +86,7 @@ impl Reason {
             Self::Deadline => "deadline",
             Self::Checkpoint => "checkpoint",
             Self::Forced => "forced",
+            Self::NoSpace => "no_space",
         }
     }
 }
@@ -77,7 +99,8 @@ pub struct Rejection {
     /// Why.
     pub reason: Reason,
     /// When a retry has a good chance. Not randomised: jitter is added where
-    /// the answer is written, so that decisions stay reproducible.
+    /// the answer is written, so that decisions stay reproducible. Zero for
+    /// [`Reason::NoSpace`]: nobody can tell.
     pub retry_after: Duration,
 }
 

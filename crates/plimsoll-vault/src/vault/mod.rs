@@ -24,6 +24,7 @@ mod transact;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use plimsoll::capacity::CapacityGate;
 use plimsoll_store::Store;
 
 use crate::audit::Broker;
@@ -105,9 +106,9 @@ impl Vault {
     ///
     /// # Errors
     /// The store cannot be read, or the static key is not the one that the
-    /// store was initialised with.
+    /// store was initialised with, or there are no threads to be had.
     pub fn open(store: Arc<dyn Store>, options: VaultOptions) -> Result<Arc<Self>, VaultError> {
-        let pool = CryptoPool::new(options.crypto_workers);
+        let pool = CryptoPool::new(options.crypto_workers, options.gate_clock)?;
         let vault = Arc::new(Self {
             store,
             options,
@@ -161,6 +162,11 @@ impl Vault {
     /// for fairness and precedence; no more than a look into a table.
     pub fn caller(&self, token: &str) -> Option<KnownCaller> {
         self.callers.get(token, (self.options.clock)())
+    }
+
+    /// The gate in front of the threads that hash passwords.
+    pub const fn crypto_gate(&self) -> &CapacityGate {
+        self.pool.gate()
     }
 
     /// Lets the files of audit devices be opened anew: they were moved away.

@@ -32,8 +32,11 @@ pub struct VaultOptions {
     pub default_lease_ttl: Duration,
     /// The longest time to live.
     pub max_lease_ttl: Duration,
-    /// Threads that hash passwords; as many more requests may wait for them.
+    /// Threads that hash passwords; as many more requests may wait for them. Half
+    /// of the cores unless set.
     pub crypto_workers: usize,
+    /// The clock by which the gate in front of them counts.
+    pub gate_clock: plimsoll_store::Clock,
     /// Shown to clients.
     pub cluster_name: String,
     /// The version shown to clients.
@@ -62,7 +65,8 @@ impl Default for VaultOptions {
         Self {
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,
-            crypto_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            crypto_workers: std::thread::available_parallelism().map_or(1, usize::from) / 2,
+            gate_clock: plimsoll_store::Clock::start(),
             cluster_name: "plimsoll".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             storage_type: "plimsoll".to_owned(),
