@@ -39,6 +39,9 @@ pub(crate) struct ServerArgs {
     /// A disk made slow on purpose, e.g. sync=10ms,item=2ms.
     #[arg(long, value_name = "SPEC", requires = "dev")]
     dev_slow_disk: Option<SlowDiskSpec>,
+    /// Keep so many bytes of the disk free instead of 100 MB or a twentieth of it.
+    #[arg(long, value_name = "BYTES", requires = "dev")]
+    dev_disk_floor: Option<u64>,
 }
 
 pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
@@ -68,6 +71,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
         config,
         config_file: args.config.clone(),
         dev: args.dev.then_some(DevOptions { root_token: args.dev_root_token }),
+        disk_floor_bytes: args.dev_disk_floor,
         slow_disk: args.dev_slow_disk,
     };
     let server = Server::start(&options)?;

@@ -68,6 +68,11 @@ impl Classify for VaultRoutes {
         demand
     }
 
+    fn frees(&self, parts: &Parts) -> bool {
+        parts.method == Method::DELETE
+            || matches!(api_path(parts.uri.path()), Some(Ok(path)) if self.vault.frees(&path))
+    }
+
     fn forced(&self, parts: &Parts) -> bool {
         parts.headers.get("x-vault-aop-force-reject").is_some_and(|value| value == "true")
     }

@@ -2,23 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
-use plimsoll::Timestamp;
-use plimsoll::write::Admission;
+use plimsoll::{GateSnapshot, Timestamp};
 use plimsoll_daemon::clock;
 use plimsoll_vault::Vault;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::face::{self, HttpResponse, json_response, message};
+use crate::gates::Gates;
 
 /// Held over the load line from which a server counts as degraded.
 const DEGRADED_SATURATION: f64 = 0.75;
 
+/// A commit that takes longer than this is told about: the disk hangs.
+const STALL: Duration = Duration::from_secs(1);
+
 /// How loaded the server is, for people and balancers. Never a reason for another
 /// status code unless one was asked for: a balancer that ejects a loaded server
 /// makes the next one's overload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Load {
     Ok,
     Degraded,
@@ -26,7 +32,9 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    pub(crate) fn of(saturation: f64, reject_fraction: f64) -> Self {
+    /// Of one gate. The server's is that of its most loaded gate.
+    pub(crate) fn of(gate: &GateSnapshot) -> Self {
+        let GateSnapshot { saturation, reject_fraction, .. } = *gate;
         if reject_fraction > 0.0 && saturation >= DEGRADED_SATURATION {
             Self::Overloaded
         } else if reject_fraction > 0.0 || saturation >= DEGRADED_SATURATION {
@@ -35,20 +43,12 @@ impl Load {
             Self::Ok
         }
     }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::Overloaded => "overloaded",
-        }
-    }
 }
 
 /// Answers `sys/health`; asks nobody who could block.
 pub(crate) struct Health {
     pub(crate) vault: Arc<Vault>,
-    pub(crate) gate: Arc<dyn Admission>,
+    pub(crate) gates: Gates,
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Why the store takes no more writes, if it does not.
     pub(crate) storage_fault: Arc<dyn Fn() -> Option<String> + Send + Sync>,
@@ -65,8 +65,17 @@ impl Health {
 
     fn answer(&self, query: &BTreeMap<String, String>) -> HttpResponse {
         let status = self.vault.status();
-        let gate = self.gate.snapshot((self.clock)());
-        let load = Load::of(gate.saturation, gate.reject_fraction);
+        let now = (self.clock)();
+        let gates: BTreeMap<&str, Load> = self
+            .gates
+            .snapshots(now)
+            .iter()
+            .map(|gate| (gate.gate.name(), Load::of(gate)))
+            .collect();
+        let write = self.gates.write.snapshot(now);
+        let stalled = write.commit_age.filter(|age| *age >= STALL);
+        let load = gates.values().copied().max().unwrap_or(Load::Ok);
+        let load = if stalled.is_some() { load.max(Load::Degraded) } else { load };
         let fault = (self.storage_fault)();
         let (parameter, default) = if !status.initialized {
             ("uninitcode", 501)
@@ -93,8 +102,10 @@ impl Health {
             "echo_duration_ms": 0,
             "clock_skew_ms": 0,
             "replication_primary_canary_age_ms": 0,
-            "load": load.name(),
-            "reject_fraction": gate.reject_fraction,
+            "load": load,
+            "gates": gates,
+            "reject_fraction": write.reject_fraction,
+            "commit_stalled_ms": stalled.map(|age| age.as_millis() as u64),
             "storage_fault": fault,
         });
         json_response(code, &body)
@@ -112,14 +123,26 @@ fn code(query: &BTreeMap<String, String>, parameter: &str, default: u16) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use plimsoll::{Gate, Mode};
+
     use super::*;
 
     #[test]
     fn a_full_gate_that_refuses_nobody_is_degraded_not_overloaded() {
-        assert_eq!(Load::of(0.1, 0.0), Load::Ok);
-        assert_eq!(Load::of(1.0, 0.0), Load::Degraded);
-        assert_eq!(Load::of(0.1, 0.2), Load::Degraded);
-        assert_eq!(Load::of(1.0, 0.2), Load::Overloaded);
+        let of = |saturation, reject_fraction| {
+            Load::of(&GateSnapshot {
+                gate: Gate::Write,
+                mode: Mode::Enforce,
+                saturation,
+                reject_fraction,
+                offered: 0,
+                refused: Default::default(),
+            })
+        };
+        assert_eq!(of(0.1, 0.0), Load::Ok);
+        assert_eq!(of(1.0, 0.0), Load::Degraded);
+        assert_eq!(of(0.1, 0.2), Load::Degraded);
+        assert_eq!(of(1.0, 0.2), Load::Overloaded);
     }
 
     #[test]

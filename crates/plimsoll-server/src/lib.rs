@@ -11,6 +11,7 @@ mod classify;
 pub mod config;
 mod dev;
 mod face;
+mod gates;
 mod health;
 mod health_listener;
 mod in_flight;
@@ -18,6 +19,7 @@ mod metrics;
 mod options;
 mod server;
 mod service;
+mod space;
 
 pub use crate::options::{DevOptions, InvalidSlowDisk, ServerOptions, SlowDiskSpec};
 pub use crate::server::{DevKeys, Server, ServerError};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use plimsoll::write::WriteSnapshot;
-use plimsoll::{Class, Event, Observer, Reason};
+use plimsoll::{Class, Event, GateSnapshot, Observer, Reason};
 use plimsoll_daemon::metrics::{Measured, Sample, Summary};
 
 /// What is counted as it happens.
@@ -37,6 +37,7 @@ impl Metrics {
     pub(crate) fn collect(
         &self,
         gate: &WriteSnapshot,
+        gates: &[GateSnapshot],
         in_flight: usize,
         sealed: bool,
     ) -> Vec<Sample> {
@@ -61,31 +62,48 @@ impl Metrics {
             summary("wal.flushReady", &self.flush),
             summary("plimsoll.commit.units", &self.batch),
             counter("plimsoll.commits", self.commits.load(Ordering::Relaxed)),
-            labelled("plimsoll.gate.saturation", gate.saturation),
             labelled("plimsoll.gate.reserved", gate.reserved_units as f64),
             labelled("plimsoll.gate.waiting", gate.waiting_units as f64),
             labelled("plimsoll.gate.load_line", f64::from(gate.batch_units)),
             labelled("plimsoll.gate.capacity", gate.units_per_second),
             gauge("plimsoll.disk.flush_seconds", gate.flush.as_secs_f64()),
             gauge("plimsoll.disk.unit_seconds", gate.per_unit.as_secs_f64()),
-            counter("plimsoll.gate.offered", gate.counters.offered),
             counter("plimsoll.gate.admitted", gate.counters.admitted),
         ];
-        for class in Class::ALL {
-            for reason in Reason::ALL {
-                samples.push(Sample {
-                    name: "plimsoll.gate.refused",
-                    labels: vec![
-                        ("gate", "write"),
-                        ("class", class.name()),
-                        ("reason", reason.name()),
-                    ],
-                    value: Measured::Counter(gate.counters.refused[class.index()][reason.index()]),
-                });
-            }
-        }
+        let each = |name, value: fn(&GateSnapshot) -> Measured| {
+            gates.iter().map(move |gate| Sample {
+                name,
+                labels: vec![("gate", gate.gate.name())],
+                value: value(gate),
+            })
+        };
+        samples.extend(each("plimsoll.gate.saturation", |gate| Measured::Gauge(gate.saturation)));
+        samples.extend(each("plimsoll.gate.reject_fraction", |gate| {
+            Measured::Gauge(gate.reject_fraction)
+        }));
+        samples.extend(each("plimsoll.gate.offered", |gate| Measured::Counter(gate.offered)));
+        samples.extend(gates.iter().flat_map(refusals));
         samples
     }
+}
+
+/// Refusals of a gate by class and reason.
+fn refusals(gate: &GateSnapshot) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for class in Class::ALL {
+        for reason in Reason::ALL {
+            samples.push(Sample {
+                name: "plimsoll.gate.refused",
+                labels: vec![
+                    ("gate", gate.gate.name()),
+                    ("class", class.name()),
+                    ("reason", reason.name()),
+                ],
+                value: Measured::Counter(gate.refused[class.index()][reason.index()]),
+            });
+        }
+    }
+    samples
 }
 
 fn labelled(name: &'static str, value: f64) -> Sample {

@@ -51,6 +51,8 @@ pub struct ServerOptions {
     pub dev: Option<DevOptions>,
     /// A slow disk, in dev mode.
     pub slow_disk: Option<SlowDiskSpec>,
+    /// Bytes of the disk that are kept free, instead of 100 MB or a twentieth.
+    pub disk_floor_bytes: Option<u64>,
 }
 
 /// Dev mode's own.

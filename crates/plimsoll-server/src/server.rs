@@ -4,8 +4,10 @@ use core::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
+use plimsoll::headroom::HeadroomGate;
 use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Timestamp};
 use plimsoll_daemon::{Signal, Signals};
@@ -27,11 +29,13 @@ use tower::Layer;
 use crate::classify::VaultRoutes;
 use crate::config::{Config, ConfigError, ListenerOptions};
 use crate::dev::SlowDiskControl;
+use crate::gates::Gates;
 use crate::health::Health;
 use crate::health_listener;
 use crate::metrics::Metrics;
 use crate::options::ServerOptions;
 use crate::service::{Api, Open, Shared};
+use crate::space::Space;
 
 /// Why a server did not start, or ended. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +101,9 @@ pub struct Server {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     health: Option<JoinHandle<()>>,
+    space: JoinHandle<()>,
+    /// Dropped to end the thread that looks at the disk.
+    space_stop: Sender<()>,
 }
 
 impl fmt::Debug for Server {
@@ -131,6 +138,13 @@ impl Server {
         open.mode = config.protection;
         open.observer = Arc::clone(&metrics) as _;
         let store = Arc::new(LogStore::open(open)?);
+        let disk_gate = Arc::new(disk_gate(options));
+        let space = Space {
+            directory: config.data_dir.clone(),
+            gate: Arc::clone(&disk_gate),
+            store: Arc::clone(&store),
+        };
+        space.look();
 
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let signals = {
@@ -139,7 +153,7 @@ impl Server {
         };
         let shared = {
             let _entered = runtime.enter();
-            Arc::new(assemble(config, static_key, store, metrics, delays)?)
+            Arc::new(assemble(config, static_key, store, disk_gate, metrics, delays)?)
         };
         let dev_keys = match &options.dev {
             None => None,
@@ -167,6 +181,10 @@ impl Server {
         let health = health_listener
             .map(|listener| health_listener::spawn(listener, Arc::clone(&shared), shutdown.clone()))
             .transpose()?;
+        let (space_stop, stopped) = channel();
+        let space = std::thread::Builder::new()
+            .name("plimsoll-space".to_owned())
+            .spawn(move || space.watch(&stopped))?;
         Ok(Self {
             runtime,
             signals: Some(signals),
@@ -178,6 +196,8 @@ impl Server {
             tasks,
             shutdown,
             health,
+            space,
+            space_stop,
         })
     }
 
@@ -219,6 +239,10 @@ impl Server {
         if self.health.is_some_and(|health| health.join().is_err()) {
             tracing::error!("the health thread panicked");
         }
+        drop(self.space_stop);
+        if self.space.join().is_err() {
+            tracing::error!("the thread that looks at the disk panicked");
+        }
         // Tasks hold the store; the runtime goes first, the store last.
         drop(self.runtime);
         drop(self.shared);
@@ -237,7 +261,7 @@ impl Server {
         let Some(path) = config_file else { return };
         match Config::load(path) {
             Ok(config) => {
-                self.shared.gate.set_mode(config.protection);
+                self.shared.gates.set_mode(config.protection);
                 tracing::info!(protection = config.protection.name(), "configuration reloaded");
             }
             Err(error) => tracing::error!(%error, "configuration not reloaded"),
@@ -266,10 +290,19 @@ fn disk(options: &ServerOptions) -> Result<Opened, ServerError> {
     Ok((Arc::new(SlowDisk::new(Arc::new(real), Arc::clone(&delays))), Some(delays)))
 }
 
+fn disk_gate(options: &ServerOptions) -> HeadroomGate {
+    let mode = options.config.protection;
+    match options.disk_floor_bytes {
+        Some(floor) => HeadroomGate::with_floor(floor, mode),
+        None => HeadroomGate::new(mode),
+    }
+}
+
 fn assemble(
     config: &Config,
     static_key: Option<StaticKey>,
     store: Arc<LogStore>,
+    disk: Arc<HeadroomGate>,
     metrics: Arc<Metrics>,
     delays: Option<Arc<Delays>>,
 ) -> Result<Shared, ServerError> {
@@ -284,15 +317,19 @@ fn assemble(
     options.cluster_name.clone_from(&config.cluster_name);
     options.auto_unseal = static_key;
     let flows = Flows::default();
+    options.gate_clock = monotonic;
     options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
     let vault = Vault::open(Arc::clone(&store) as Arc<dyn Store>, options)?;
+
+    let gates = Gates { write: gate, crypto: vault.crypto_gate().clone(), disk };
+    gates.set_mode(config.protection);
 
     let logins = Arc::new(Vouched::default());
     let routes =
         VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);
     let health = Health {
         vault: Arc::clone(&vault),
-        gate: Arc::clone(&gate),
+        gates: gates.clone(),
         clock: Arc::clone(&clock),
         storage_fault: Arc::new(move || store.health().err().map(|fault| fault.to_string())),
     };
@@ -300,7 +337,7 @@ fn assemble(
         delays.map(|delays| SlowDiskControl::new(move |spec| delays.set(spec.sync, spec.item)));
     Ok(Shared {
         vault,
-        gate,
+        gates,
         clock,
         routes: Arc::new(routes),
         logins,
@@ -346,7 +383,7 @@ fn serve(
         .trusting(options.forwarding.clone())
         .with_face(Arc::clone(&face));
     let door = DoorLayer::new(
-        Arc::clone(&shared.gate),
+        shared.gates.of_a_door(),
         Arc::clone(&shared.routes) as _,
         face,
         Arc::clone(&shared.clock),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
-use plimsoll::write::{Admission, Place};
+use plimsoll::write::Place;
 use plimsoll::{Flow, Timestamp};
 use plimsoll_daemon::{clock, metrics};
 use plimsoll_http::Vouched;
@@ -24,6 +24,7 @@ use tower::Service;
 use crate::classify::{VaultRoutes, remote};
 use crate::dev::{SLOW_DISK_PATH, SlowDiskControl};
 use crate::face::{self, HttpResponse, json_response, message, text_response};
+use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
@@ -31,7 +32,7 @@ use crate::metrics::Metrics;
 /// What every request shares.
 pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
-    pub(crate) gate: Arc<dyn Admission>,
+    pub(crate) gates: Gates,
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) routes: Arc<VaultRoutes>,
     pub(crate) logins: Arc<Vouched>,
@@ -178,9 +179,10 @@ impl Api {
 impl Shared {
     /// The metrics in Vault's formats; the token, if one was needed, is checked.
     pub(crate) fn metrics_in(&self, format: Option<&str>) -> HttpResponse {
-        let gate = self.gate.snapshot((self.clock)());
+        let now = (self.clock)();
+        let (write, gates) = (self.gates.write.snapshot(now), self.gates.snapshots(now));
         let sealed = self.vault.status().sealed;
-        let samples = self.metrics.collect(&gate, self.in_flight.count(), sealed);
+        let samples = self.metrics.collect(&write, &gates, self.in_flight.count(), sealed);
         match format {
             None | Some("") => {
                 json_response(http::StatusCode::OK, &metrics::json(&samples, clock::wall()))

@@ -157,6 +157,12 @@ pub trait Backend: Debug + Send + Sync {
         false
     }
 
+    /// Whether a write to this path gives space back, so that it is admitted when
+    /// the disk is full; deletes are without being asked.
+    fn frees(&self, _path: &str) -> bool {
+        false
+    }
+
     /// Whether what a write goes to exists already: the difference between
     /// the capabilities `create` and `update`. `None`: the engine does not
     /// distinguish, and it is an update.

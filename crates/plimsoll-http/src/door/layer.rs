@@ -4,11 +4,11 @@ use core::fmt;
 use std::sync::Arc;
 
 use plimsoll::Timestamp;
-use plimsoll::write::Admission;
 use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
 use crate::body::BodyLimits;
+use crate::door::gates::Gates;
 use crate::door::route::Classify;
 use crate::refusal::Face;
 
@@ -17,7 +17,7 @@ const ADMINISTRATION_MAX: usize = 16;
 
 /// What every request through one door shares.
 pub(super) struct Shared {
-    pub(super) gate: Arc<dyn Admission>,
+    pub(super) gates: Gates,
     pub(super) classify: Arc<dyn Classify>,
     pub(super) face: Arc<dyn Face>,
     pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -30,23 +30,24 @@ pub(super) struct Shared {
 pub struct DoorLayer(Arc<Shared>);
 
 impl DoorLayer {
-    /// A door to `gate`. Time is `clock`'s, which must be the clock by which the
-    /// gate's commits are reported.
+    /// A door to `gates`. Time is `clock`'s, which must be the clock by which the
+    /// write gate's commits are reported.
     pub fn new(
-        gate: Arc<dyn Admission>,
+        gates: impl Into<Gates>,
         classify: Arc<dyn Classify>,
         face: Arc<dyn Face>,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         limits: BodyLimits,
     ) -> Self {
         let administration = Semaphore::new(ADMINISTRATION_MAX);
-        Self(Arc::new(Shared { gate, classify, face, clock, limits, administration }))
+        let gates = gates.into();
+        Self(Arc::new(Shared { gates, classify, face, clock, limits, administration }))
     }
 }
 
 impl fmt::Debug for DoorLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DoorLayer").field("gate", &self.0.gate).finish_non_exhaustive()
+        f.debug_struct("DoorLayer").field("gates", &self.0.gates).finish_non_exhaustive()
     }
 }
 

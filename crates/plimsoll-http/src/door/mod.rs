@@ -11,6 +11,7 @@
 //! takes it out and hands it to whatever queues the work; if it never does, or the
 //! client goes away, or something panics, the place is given back by being dropped.
 
+mod gates;
 mod layer;
 mod route;
 mod service;
@@ -18,6 +19,7 @@ mod service;
 mod tests;
 mod ticket;
 
+pub use crate::door::gates::Gates;
 pub use crate::door::layer::{Door, DoorLayer};
 pub use crate::door::route::{Classify, Route};
 pub use crate::door::ticket::Ticket;

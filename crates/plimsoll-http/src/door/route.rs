@@ -27,6 +27,11 @@ pub trait Classify: Send + Sync + 'static {
         demand
     }
 
+    /// Whether a write gives space back rather than taking more of it.
+    fn frees(&self, _parts: &Parts) -> bool {
+        false
+    }
+
     /// Whether the client asked to be refused, to see what that looks like.
     fn forced(&self, _parts: &Parts) -> bool {
         false

@@ -15,6 +15,7 @@ use tokio::sync::SemaphorePermit;
 use tower_service::Service;
 
 use crate::body;
+use crate::door::gates::Gates;
 use crate::door::layer::{Door, Shared};
 use crate::door::route::Route;
 use crate::door::ticket::Ticket;
@@ -58,10 +59,10 @@ where
             if let Entered::Asked(demand) = entered {
                 // The last byte is in: now the place is real.
                 let demand = shared.classify.refine(&parts, &body, demand);
-                match shared.gate.admit((shared.clock)(), &demand) {
+                match shared.gates.write.admit((shared.clock)(), &demand) {
                     Ok(place) => drop(parts.extensions.insert(Ticket::new(place))),
                     Err(rejection) => {
-                        let refusal = Refusal::Overloaded(rejection);
+                        let refusal = Refusal::from(rejection);
                         return Ok(respond(&*shared.face, refusal, false));
                     }
                 }
@@ -91,15 +92,19 @@ fn enter<'s>(shared: &'s Shared, parts: &Parts) -> Result<Entered<'s>, Refusal> 
         return Ok(Entered::Open);
     };
     let now = (shared.clock)();
-    let refuse = |reason| Refusal::Overloaded(shared.gate.refuse(now, &demand, reason));
+    let Gates { write, disk } = &shared.gates;
+    let refuse = |reason| Refusal::from(write.refuse(now, &demand, reason));
     if shared.classify.forced(parts) {
         return Err(refuse(Reason::Forced));
+    }
+    if let Some(disk) = disk {
+        disk.admit(now, demand.class, || shared.classify.frees(parts))?;
     }
     if matches!(route, Route::Administration(_)) {
         let lane = shared.administration.try_acquire();
         return lane.map(Entered::Lane).map_err(|_| refuse(Reason::Full));
     }
-    shared.gate.peek(now, &demand).map_err(Refusal::Overloaded)?;
+    write.peek(now, &demand)?;
     Ok(Entered::Asked(demand))
 }
 

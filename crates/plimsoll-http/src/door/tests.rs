@@ -59,7 +59,7 @@ fn gate() -> WriteGate<Job> {
 fn door(gate: &WriteGate<Job>) -> DoorLayer {
     let limits = BodyLimits { bytes_max: 64, time_max: Duration::from_secs(1) };
     DoorLayer::new(
-        Arc::new(gate.clone()),
+        Arc::new(gate.clone()) as Arc<dyn Admission>,
         Arc::new(Routes),
         Arc::new(VaultFace::default()),
         Arc::new(|| Timestamp::ZERO),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER};
 use http::{HeaderName, Response, StatusCode};
-use plimsoll::Rejection;
+use plimsoll::{Reason, Rejection};
 use rand::Rng;
 
 use crate::body::BodyError;
@@ -32,6 +32,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 pub enum Refusal {
     /// 503: a gate is at its load line.
     Overloaded(Rejection),
+    /// 507: there is no space to store more. Nobody can tell when there will be.
+    NoSpace(Rejection),
     /// 413: the body is too large.
     TooLarge(BodyError),
     /// 408: the body did not come in time.
@@ -45,6 +47,15 @@ pub enum Refusal {
 impl From<ForwardingError> for Refusal {
     fn from(error: ForwardingError) -> Self {
         Self::Origin(error)
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        match rejection.reason {
+            Reason::NoSpace => Self::NoSpace(rejection),
+            _ => Self::Overloaded(rejection),
+        }
     }
 }
 
@@ -63,6 +74,7 @@ impl Refusal {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BrokeOff | Self::Origin(_) => StatusCode::BAD_REQUEST,
@@ -76,6 +88,11 @@ impl Refusal {
                 "overloaded, try again later: refused by the {} gate ({}), nothing was executed",
                 rejection.gate.name(),
                 rejection.reason.name()
+            ),
+            Self::NoSpace(rejection) => format!(
+                "no space to store more: refused by the {} gate, nothing was executed; reads and \
+                 deletes go on",
+                rejection.gate.name()
             ),
             Self::TooLarge(error) | Self::TooSlow(error) => error.to_string(),
             Self::BrokeOff => BodyError::BrokeOff.to_string(),

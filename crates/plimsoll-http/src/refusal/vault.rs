@@ -20,11 +20,17 @@ impl Face for VaultFace {
 
     fn body(&self, told: &Told) -> Bytes {
         let mut body = json!({ "errors": [told.refusal.message()], "executed": false });
-        if let Refusal::Overloaded(rejection) = &told.refusal {
-            body["code"] = "overloaded".into();
+        if let Refusal::Overloaded(rejection) | Refusal::NoSpace(rejection) = &told.refusal {
             body["gate"] = rejection.gate.name().into();
             body["reason"] = rejection.reason.name().into();
-            body["retry_after_ms"] = told.retry_after_ms().into();
+        }
+        match &told.refusal {
+            Refusal::Overloaded(_) => {
+                body["code"] = "overloaded".into();
+                body["retry_after_ms"] = told.retry_after_ms().into();
+            }
+            Refusal::NoSpace(_) => body["code"] = "insufficient_storage".into(),
+            _ => {}
         }
         if let Some(page) = &self.status_page {
             body["status_page"] = page.as_str().into();

@@ -52,7 +52,7 @@ pub(crate) fn encode(request_id: &str, response: &Response) -> HttpResponse {
 /// An error as Vault's clients read it. What the operator reads is logged here.
 pub(crate) fn error(face: &dyn Face, request_id: &str, error: &VaultError) -> HttpResponse {
     match error {
-        VaultError::Rejected(rejection) => respond(face, Refusal::Overloaded(*rejection), false),
+        VaultError::Rejected(rejection) => respond(face, Refusal::from(*rejection), false),
         VaultError::OutcomeUnknown(why) => {
             tracing::error!(request_id, why, "outcome unknown");
             let body = json!({

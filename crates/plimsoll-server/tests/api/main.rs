@@ -5,6 +5,7 @@
 mod bodies;
 mod fields;
 mod fuzz;
+mod gates;
 mod health;
 mod lines;
 mod origin;

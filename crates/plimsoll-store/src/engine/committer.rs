@@ -137,7 +137,8 @@ impl Committer {
             let tables = active + snapshot.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
             let log = self.segments.full_bytes();
             let full = tables >= 2 * table_bytes_max || log >= log_bytes_max;
-            let freeze = active >= table_bytes_max / 16 * 15 || log >= log_bytes_max / 2;
+            let short = self.shared.is_short_of_space() && log > 0;
+            let freeze = active >= table_bytes_max / 16 * 15 || log >= log_bytes_max / 2 || short;
             let runs = self.shared.checkpoint_runs();
             if !runs && active > 0 && freeze {
                 self.freeze();

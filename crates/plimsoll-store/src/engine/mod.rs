@@ -90,6 +90,12 @@ impl LogStore {
         self.shared.debt_gate.snapshot()
     }
 
+    /// Says whether space on the disk is short: then every full segment of the log is
+    /// merged and used again at once, so that deletes can go on for ever.
+    pub fn conserve_space(&self, conserve: bool) {
+        self.shared.conserve_space(conserve);
+    }
+
     /// What a door asks: the debt gate and the write gate as one. A place from
     /// here is one of [`LogStore::gate`].
     pub fn admission(&self) -> Arc<dyn Admission> {

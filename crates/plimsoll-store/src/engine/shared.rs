@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     checkpoint_changed: Condvar,
     frozen_left: AtomicU64,
     drained: AtomicU64,
+    /// There is little space for more segments of the log.
+    short_of_space: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,7 @@ impl Shared {
             checkpoint_changed: Condvar::new(),
             frozen_left: AtomicU64::new(0),
             drained: AtomicU64::new(0),
+            short_of_space: AtomicBool::new(false),
         }
     }
 
@@ -301,6 +304,15 @@ impl Shared {
         self.frozen_left.store(left, Ordering::Relaxed);
         self.drained.fetch_add(bytes, Ordering::Relaxed);
         self.report_debt();
+    }
+
+    /// From now on the log is made free again as soon as a segment is full, or not.
+    pub(crate) fn conserve_space(&self, conserve: bool) {
+        self.short_of_space.store(conserve, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_short_of_space(&self) -> bool {
+        self.short_of_space.load(Ordering::Relaxed)
     }
 
     /// Tells the debt gate how things stand.

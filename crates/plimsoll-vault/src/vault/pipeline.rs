@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::audit::{self, DeviceEntry, Record};
-use crate::backend::Prepared;
+use crate::backend::{Backend, Prepared};
 use crate::context::Context;
 use crate::error::VaultError;
 use crate::mounts::{Routes, Target};
@@ -67,10 +67,25 @@ impl Vault {
         match operation {
             Operation::List => false,
             Operation::Read => {
-                !self.is_sealed() && self.glance(|context| reads_write(context, path))
+                !self.is_sealed()
+                    && self.glance(|context| {
+                        is_engines(context, path, |engine, rest| engine.read_writes(rest))
+                    })
             }
             Operation::Write | Operation::Delete | Operation::Patch => !sys::only_reads(path),
         }
+    }
+
+    /// Whether a write to a path gives space back, as every delete does: revocations,
+    /// and what engines call destroying and tidying.
+    pub fn frees(&self, path: &str) -> bool {
+        let of_tokens = ["auth/token/revoke", "auth/token/tidy"];
+        let of_leases = ["sys/leases/revoke", "sys/leases/tidy"];
+        if of_tokens.into_iter().chain(of_leases).any(|prefix| path.starts_with(prefix)) {
+            return true;
+        }
+        !self.is_sealed()
+            && self.glance(|context| is_engines(context, path, |engine, rest| engine.frees(rest)))
     }
 
     /// Does what must be done before a decision.
@@ -224,10 +239,11 @@ async fn try_device(device: DeviceEntry) -> Result<(), VaultError> {
     }
 }
 
-fn reads_write(context: &mut Context<'_>, path: &str) -> bool {
+/// What the engine behind a path says of the rest of it.
+fn is_engines(context: &mut Context<'_>, path: &str, says: fn(&dyn Backend, &str) -> bool) -> bool {
     let Ok(routes) = Routes::read(context) else { return false };
     match routes.route(path).map(|(entry, rest)| (entry.target(), rest)) {
-        Some((Some(Target::Engine(engine)), rest)) => engine.read_writes(rest),
+        Some((Some(Target::Engine(engine)), rest)) => says(engine.as_ref(), rest),
         _ => false,
     }
 }

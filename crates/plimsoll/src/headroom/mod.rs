@@ -66,17 +66,23 @@ impl HeadroomGate {
         self.saturation.load(Ordering::Relaxed) as f64 > ONE
     }
 
-    /// Asks on behalf of a write. One that `frees` space passes.
+    /// Asks on behalf of a write. One that `frees` space passes; that is asked only
+    /// if it matters.
     ///
     /// # Errors
     /// There is too little space left to store more.
-    pub fn admit(&self, now: Timestamp, class: Class, frees: bool) -> Result<(), Rejection> {
+    pub fn admit(
+        &self,
+        now: Timestamp,
+        class: Class,
+        frees: impl FnOnce() -> bool,
+    ) -> Result<(), Rejection> {
         let mode = self.mode.load();
         if mode == Mode::Off {
             return Ok(());
         }
         self.tally.offered(now);
-        if !self.is_short() || frees || class == Class::Critical {
+        if !self.is_short() || class == Class::Critical || frees() {
             return Ok(());
         }
         self.tally.refused(now, class, Reason::NoSpace);

@@ -8,7 +8,7 @@ fn gate() -> HeadroomGate {
 }
 
 fn grows(gate: &HeadroomGate) -> bool {
-    gate.admit(NOW, Class::High, false).is_ok()
+    gate.admit(NOW, Class::High, || false).is_ok()
 }
 
 #[test]
@@ -26,9 +26,9 @@ fn a_small_disk_keeps_100_mb_and_a_large_one_a_twentieth() {
 fn what_frees_space_passes_a_full_disk_and_so_does_critical_work() {
     let gate = gate();
     gate.report(0, GB);
-    gate.admit(NOW, Class::Normal, true).expect("frees space");
-    gate.admit(NOW, Class::Critical, false).expect("critical");
-    let rejection = gate.admit(NOW, Class::High, false).expect_err("grows");
+    gate.admit(NOW, Class::Normal, || true).expect("frees space");
+    gate.admit(NOW, Class::Critical, || false).expect("critical");
+    let rejection = gate.admit(NOW, Class::High, || false).expect_err("grows");
     assert_eq!((rejection.gate, rejection.reason), (Gate::Disk, Reason::NoSpace));
 }
 

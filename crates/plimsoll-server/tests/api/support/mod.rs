@@ -49,7 +49,7 @@ pub(crate) fn dev_options(dir: PathBuf) -> ServerOptions {
     let mut config = Config::new(dir);
     config.listeners = vec![ListenerOptions::plain(any_port())];
     let dev = Some(DevOptions { root_token: Some(ROOT.to_owned()) });
-    ServerOptions { config, config_file: None, dev, slow_disk: None }
+    ServerOptions { config, config_file: None, dev, slow_disk: None, disk_floor_bytes: None }
 }
 
 /// The same directory as an operator would run it: nothing is unsealed by itself.
@@ -106,10 +106,18 @@ impl Running {
     /// Stops it and starts it again, unsealed, on a disk that is slow from the
     /// start.
     pub(crate) fn again_on_a_slow_disk(self, spec: &str) -> Self {
-        let key = self.server().dev_keys().unwrap().unseal_key.clone();
         let slow_disk = Some(spec.parse().unwrap());
-        let server =
-            Self::in_dir(self.stop(), |dir| ServerOptions { slow_disk, ..plain_options(dir) });
+        self.again_with(|options| options.slow_disk = slow_disk)
+    }
+
+    /// Stops it and starts it again, unsealed, with something changed.
+    pub(crate) fn again_with(self, change: impl FnOnce(&mut ServerOptions)) -> Self {
+        let key = self.server().dev_keys().unwrap().unseal_key.clone();
+        let server = Self::in_dir(self.stop(), |dir| {
+            let mut options = plain_options(dir);
+            change(&mut options);
+            options
+        });
         server.post("sys/unseal", &json!({ "key": key })).is(200);
         server
     }

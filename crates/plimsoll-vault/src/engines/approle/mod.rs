@@ -47,6 +47,10 @@ impl Backend for AppRole {
         path == "login"
     }
 
+    fn frees(&self, path: &str) -> bool {
+        path.starts_with("tidy/") || path.ends_with("/destroy")
+    }
+
     fn exists(&self, call: &mut Call<'_, '_>) -> Result<Option<bool>, VaultError> {
         match call.path.strip_prefix("role/") {
             Some(name) if !name.contains('/') => {

@@ -38,6 +38,10 @@ impl Backend for Kv2 {
         "kv"
     }
 
+    fn frees(&self, path: &str) -> bool {
+        path.starts_with("delete/") || path.starts_with("destroy/")
+    }
+
     fn exists(&self, call: &mut Call<'_, '_>) -> Result<Option<bool>, VaultError> {
         match split(call.path) {
             ("data" | "metadata", path) => {
