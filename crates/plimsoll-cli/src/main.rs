@@ -1,5 +1,6 @@
 //! The command `plimsoll`: thin.
 
+mod operator;
 mod server;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Run the secrets server, with Vault's HTTP API.
     Server(server::ServerArgs),
+    /// Snapshots: save, restore, verify.
+    Operator(operator::OperatorArgs),
     /// Load a Vault-compatible server, open loop, and report what it did.
     Load(plimsoll_lab::load::LoadOptions),
     /// Watch a login storm with the protection off and on, in under two minutes.
@@ -34,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Server(args) => server::run(args),
+        Command::Operator(args) => operator::run(args),
         Command::Load(options) => plimsoll_lab::load::run(&options).map(drop),
         Command::Demo(options) => plimsoll_lab::demo::run(&options),
         Command::Lab(options) => plimsoll_lab::lab::run(&options),

@@ -15,17 +15,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::face::{self, HttpResponse, message};
 use crate::service::{Shared, query};
+use crate::stack::Stacks;
 
 /// Serves until `shutdown`.
 pub(crate) fn spawn(
     listener: Listener,
-    shared: Arc<Shared>,
+    stacks: Arc<Stacks>,
     shutdown: CancellationToken,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("health".to_owned()).spawn(move || {
         let service = tower::service_fn(move |request: Request<Incoming>| {
-            let response = answer(&shared, &request);
+            let response = answer(&stacks.current().shared, &request);
             async move { Ok::<_, Infallible>(response) }
         });
         if let Err(error) = runtime.block_on(listener.serve(service, shutdown)) {

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod classify;
 pub mod config;
 mod dev;
@@ -20,6 +21,7 @@ mod options;
 mod server;
 mod service;
 mod space;
+mod stack;
 
 pub use crate::options::{DevOptions, InvalidSlowDisk, ServerOptions, SlowDiskSpec};
 pub use crate::server::{DevKeys, Server, ServerError};

@@ -8,34 +8,23 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use plimsoll::headroom::HeadroomGate;
-use plimsoll::write::Admission;
-use plimsoll::{Class, Demand, Timestamp};
 use plimsoll_daemon::{Signal, Signals};
-use plimsoll_http::body::BodyLimits;
-use plimsoll_http::door::DoorLayer;
 use plimsoll_http::identity::IdentityLayer;
-use plimsoll_http::refusal::{Face, VaultFace};
-use plimsoll_http::vault::is_administration;
-use plimsoll_http::{Flows, Vouched};
+use plimsoll_http::refusal::VaultFace;
 use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
-use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
-use plimsoll_store::{LogStore, OpenError, OpenOptions, Store};
-use plimsoll_vault::{AdmitLate, InvalidStaticKey, StaticKey, Vault, VaultError, VaultOptions};
+use plimsoll_store::OpenError;
+use plimsoll_store::disk::Delays;
+use plimsoll_vault::{InvalidStaticKey, StaticKey, VaultError};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use crate::classify::VaultRoutes;
 use crate::config::{Config, ConfigError, ListenerOptions};
-use crate::dev::SlowDiskControl;
-use crate::gates::Gates;
-use crate::health::Health;
 use crate::health_listener;
-use crate::metrics::Metrics;
 use crate::options::ServerOptions;
-use crate::service::{Api, Open, Shared};
 use crate::space::Space;
+use crate::stack::{Builder, Front, Stacks};
 
 /// Why a server did not start, or ended. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +82,7 @@ pub struct Server {
     runtime: Runtime,
     /// Listened to before anybody is told that the server runs.
     signals: Option<Signals>,
-    shared: Arc<Shared>,
+    stacks: Arc<Stacks>,
     addresses: Vec<SocketAddr>,
     health_address: Option<SocketAddr>,
     dev_keys: Option<DevKeys>,
@@ -132,54 +121,54 @@ impl Server {
         let health_listener =
             config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
 
-        let metrics = Arc::new(Metrics::default());
-        let (disk, delays) = disk(options)?;
-        let mut open = OpenOptions::on(disk);
-        open.mode = config.protection;
-        open.observer = Arc::clone(&metrics) as _;
-        let store = Arc::new(LogStore::open(open)?);
-        let disk_gate = Arc::new(disk_gate(options));
-        let space = Space {
-            directory: config.data_dir.clone(),
-            gate: Arc::clone(&disk_gate),
-            store: Arc::clone(&store),
-        };
-        space.look();
-
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let signals = {
             let _entered = runtime.enter();
             Signals::listen()?
         };
-        let shared = {
-            let _entered = runtime.enter();
-            Arc::new(assemble(config, static_key, store, disk_gate, metrics, delays)?)
+        let disk_gate = Arc::new(disk_gate(options));
+        let builder = Builder {
+            config: config.clone(),
+            static_key,
+            metrics: Arc::default(),
+            in_flight: Arc::default(),
+            disk: Arc::clone(&disk_gate),
+            delays: delays(options),
         };
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let stacks =
+            Stacks::open(builder, runtime.handle().clone(), tasks.clone(), shutdown.clone())?;
+        let space = Space {
+            directory: config.data_dir.clone(),
+            gate: disk_gate,
+            stacks: Arc::clone(&stacks),
+        };
+        space.look();
         let dev_keys = match &options.dev {
             None => None,
             Some(dev) => {
-                let made = shared.vault.initialize_dev(dev.root_token.as_deref());
+                let vault = Arc::clone(&stacks.current().shared.vault);
+                let made = vault.initialize_dev(dev.root_token.as_deref());
                 let keys = runtime.block_on(made)?;
                 Some(DevKeys { root_token: keys.root_token, unseal_key: keys.unseal_key })
             }
         };
 
-        let shutdown = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let background =
-            Arc::clone(&shared.vault).run_background(shutdown.clone().cancelled_owned());
-        tasks.spawn_on(background, runtime.handle());
+        stacks.start_background();
         let addresses = listeners.iter().map(|(listener, _)| listener.local_addr()).collect();
         let certificates =
             listeners.iter().filter_map(|(listener, _)| listener.tls_reloader()).collect();
-        for (listener, options) in listeners {
-            let serving = serve(listener, options, &shared, shutdown.clone());
+        for (index, (listener, options)) in listeners.into_iter().enumerate() {
+            let front = Front::new(Arc::clone(&stacks), index);
+            let face = VaultFace { status_page: config.status_page.clone() };
+            let serving = serve(listener, options, front, face, shutdown.clone());
             tasks.spawn_on(serving, runtime.handle());
         }
         tasks.close();
         let health_address = health_listener.as_ref().map(Listener::local_addr);
         let health = health_listener
-            .map(|listener| health_listener::spawn(listener, Arc::clone(&shared), shutdown.clone()))
+            .map(|listener| health_listener::spawn(listener, Arc::clone(&stacks), shutdown.clone()))
             .transpose()?;
         let (space_stop, stopped) = channel();
         let space = std::thread::Builder::new()
@@ -188,7 +177,7 @@ impl Server {
         Ok(Self {
             runtime,
             signals: Some(signals),
-            shared,
+            stacks,
             addresses,
             health_address,
             dev_keys,
@@ -245,7 +234,7 @@ impl Server {
         }
         // Tasks hold the store; the runtime goes first, the store last.
         drop(self.runtime);
-        drop(self.shared);
+        drop(self.stacks);
     }
 
     /// Takes over what can change while running: the mode and the certificates.
@@ -257,11 +246,11 @@ impl Server {
             }
         }
         // Whoever rotates log files renames them and sends the signal.
-        self.shared.vault.reopen_audit_files();
+        self.stacks.current().shared.vault.reopen_audit_files();
         let Some(path) = config_file else { return };
         match Config::load(path) {
             Ok(config) => {
-                self.shared.gates.set_mode(config.protection);
+                self.stacks.current().shared.gates.set_mode(config.protection);
                 tracing::info!(protection = config.protection.name(), "configuration reloaded");
             }
             Err(error) => tracing::error!(%error, "configuration not reloaded"),
@@ -275,19 +264,11 @@ fn bind(options: &ListenerOptions) -> Result<Listener, BindError> {
     Listener::bind(config)
 }
 
-type Opened = (Arc<dyn Disk>, Option<Arc<Delays>>);
-
-fn disk(options: &ServerOptions) -> Result<Opened, ServerError> {
-    let path = &options.config.data_dir;
-    let real =
-        RealDisk::new(path).map_err(|error| ServerError::DataDir { path: path.clone(), error })?;
-    // In dev mode the disk can be slowed down later, so it is always wrapped.
-    if options.dev.is_none() && options.slow_disk.is_none() {
-        return Ok((Arc::new(real), None));
-    }
+/// In dev mode the disk can be slowed down later.
+fn delays(options: &ServerOptions) -> Option<Arc<Delays>> {
+    let is_slow = options.dev.is_some() || options.slow_disk.is_some();
     let spec = options.slow_disk.unwrap_or_default();
-    let delays = Delays::new(spec.sync, spec.item);
-    Ok((Arc::new(SlowDisk::new(Arc::new(real), Arc::clone(&delays))), Some(delays)))
+    is_slow.then(|| Delays::new(spec.sync, spec.item))
 }
 
 fn disk_gate(options: &ServerOptions) -> HeadroomGate {
@@ -298,98 +279,17 @@ fn disk_gate(options: &ServerOptions) -> HeadroomGate {
     }
 }
 
-fn assemble(
-    config: &Config,
-    static_key: Option<StaticKey>,
-    store: Arc<LogStore>,
-    disk: Arc<HeadroomGate>,
-    metrics: Arc<Metrics>,
-    delays: Option<Arc<Delays>>,
-) -> Result<Shared, ServerError> {
-    let gate: Arc<dyn Admission> = store.admission();
-    let monotonic = store.clock();
-    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || monotonic.now());
-    let face = VaultFace { status_page: config.status_page.clone() };
-
-    let mut options = VaultOptions::default();
-    options.default_lease_ttl = config.default_lease_ttl;
-    options.max_lease_ttl = config.max_lease_ttl;
-    options.cluster_name.clone_from(&config.cluster_name);
-    options.auto_unseal = static_key;
-    let flows = Flows::default();
-    options.gate_clock = monotonic;
-    options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
-    let vault = Vault::open(Arc::clone(&store) as Arc<dyn Store>, options)?;
-
-    let gates = Gates { write: gate, crypto: vault.crypto_gate().clone(), disk };
-    gates.set_mode(config.protection);
-
-    let logins = Arc::new(Vouched::default());
-    let routes =
-        VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);
-    let health = Health {
-        vault: Arc::clone(&vault),
-        gates: gates.clone(),
-        clock: Arc::clone(&clock),
-        storage_fault: Arc::new(move || store.health().err().map(|fault| fault.to_string())),
-    };
-    let slow_disk =
-        delays.map(|delays| SlowDiskControl::new(move |spec| delays.set(spec.sync, spec.item)));
-    Ok(Shared {
-        vault,
-        gates,
-        clock,
-        routes: Arc::new(routes),
-        logins,
-        face,
-        health,
-        metrics,
-        in_flight: Arc::default(),
-        slow_disk,
-    })
-}
-
-/// Asks the gate for a request that is past the door: one of the few in the lanes
-/// of administration, whose token has been verified by now, or one that writes
-/// although its route usually does not.
-fn admit_late(
-    gate: &Arc<dyn Admission>,
-    clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    flows: Flows,
-) -> AdmitLate {
-    let (gate, clock) = (Arc::clone(gate), Arc::clone(clock));
-    Arc::new(move |request, cost| {
-        let administration = is_administration(&request.path);
-        let class = if administration { Class::Critical } else { Class::Normal };
-        let flow = flows.of_address(request.remote);
-        gate.admit(clock(), &Demand { class, flow, cost, deadline: None })
-    })
-}
-
 fn serve(
     listener: Listener,
     options: &ListenerOptions,
-    shared: &Arc<Shared>,
+    front: Front,
+    face: VaultFace,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
-    let open = Open {
-        metrics: options.unauthenticated_metrics,
-        in_flight: options.unauthenticated_in_flight,
-    };
-    let limits =
-        BodyLimits { bytes_max: options.request_bytes_max, time_max: options.body_time_max };
-    let face: Arc<dyn Face> = Arc::new(shared.face.clone());
     let identity = IdentityLayer::new(|extensions| Some(extensions.get::<PeerAddr>()?.0.ip()))
         .trusting(options.forwarding.clone())
-        .with_face(Arc::clone(&face));
-    let door = DoorLayer::new(
-        shared.gates.of_a_door(),
-        Arc::clone(&shared.routes) as _,
-        face,
-        Arc::clone(&shared.clock),
-        limits,
-    );
-    let service = identity.layer(door.layer(Api { shared: Arc::clone(shared), open }));
+        .with_face(Arc::new(face));
+    let service = identity.layer(front);
     let address = listener.local_addr();
     async move {
         match listener.serve(service, shutdown).await {

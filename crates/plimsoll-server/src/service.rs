@@ -131,7 +131,7 @@ impl Api {
 
     async fn metrics(&self, parts: &Parts) -> HttpResponse {
         if !self.open.metrics
-            && let Some(denied) = self.denial(parts, "sys/metrics").await
+            && let Some(denied) = self.shared.denial(parts, "sys/metrics", "read").await
         {
             return denied;
         }
@@ -147,16 +147,23 @@ impl Api {
 
     async fn in_flight(&self, parts: &Parts) -> HttpResponse {
         if !self.open.in_flight
-            && let Some(denied) = self.denial(parts, "sys/in-flight-req").await
+            && let Some(denied) = self.shared.denial(parts, "sys/in-flight-req", "read").await
         {
             return denied;
         }
         json_response(http::StatusCode::OK, &self.shared.in_flight.report())
     }
+}
 
-    /// The answer to a caller who may not read a path that the vault itself does
-    /// not serve: the vault is asked for its capabilities there.
-    async fn denial(&self, parts: &Parts, path: &str) -> Option<HttpResponse> {
+impl Shared {
+    /// The answer to a caller who may not do something to a path that the vault
+    /// itself does not serve: the vault is asked for its capabilities there.
+    pub(crate) async fn denial(
+        &self,
+        parts: &Parts,
+        path: &str,
+        wanted: &str,
+    ) -> Option<HttpResponse> {
         let mut request: VaultRequest = match face::decode(parts, b"", remote(parts)) {
             Ok(request) => request,
             Err(error) => return Some(face::unreadable(&error)),
@@ -165,18 +172,16 @@ impl Api {
         request.path = "sys/capabilities-self".to_owned();
         request.data.insert("paths".to_owned(), Value::from(vec![path]));
         let id = request.id.clone();
-        let granted = match self.shared.vault.handle(request, None).await {
+        let granted = match self.vault.handle(request, None).await {
             Ok(response) => response.data.and_then(|mut data| data.remove(path)),
-            Err(error) => return Some(face::error(&self.shared.face, &id, &error)),
+            Err(error) => return Some(face::error(&self.face, &id, &error)),
         };
-        let readable = granted.as_ref().and_then(Value::as_array).is_some_and(|capabilities| {
-            capabilities.iter().any(|capability| capability == "read" || capability == "root")
+        let granted = granted.as_ref().and_then(Value::as_array).is_some_and(|capabilities| {
+            capabilities.iter().any(|capability| capability == wanted || capability == "root")
         });
-        if readable { None } else { Some(message(403, "permission denied")) }
+        if granted { None } else { Some(message(403, "permission denied")) }
     }
-}
 
-impl Shared {
     /// The metrics in Vault's formats; the token, if one was needed, is checked.
     pub(crate) fn metrics_in(&self, format: Option<&str>) -> HttpResponse {
         let now = (self.clock)();

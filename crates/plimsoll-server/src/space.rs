@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use plimsoll::headroom::HeadroomGate;
-use plimsoll_store::LogStore;
+
+use crate::stack::Stacks;
 
 /// Between two looks. What a fast disk takes in that time is a small part of the
 /// floor.
@@ -18,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 pub(crate) struct Space {
     pub(crate) directory: PathBuf,
     pub(crate) gate: Arc<HeadroomGate>,
-    pub(crate) store: Arc<LogStore>,
+    pub(crate) stacks: Arc<Stacks>,
 }
 
 impl Space {
@@ -30,7 +31,7 @@ impl Space {
             let short = self.gate.is_short();
             if short != was_short {
                 // A short disk has its log made free again as soon as there is any.
-                self.store.conserve_space(short);
+                self.stacks.current().store.conserve_space(short);
                 tracing::warn!(short, directory = %self.directory.display(), "free space");
             }
             was_short = short;

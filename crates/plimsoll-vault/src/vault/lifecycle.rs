@@ -30,6 +30,9 @@ const RECOVERY_KEY_KEY: &str = "core/recovery-key";
 /// A copy of the root key behind the barrier, for rotations.
 const ROOT_KEY_COPY_KEY: &str = "core/root-key-copy";
 
+/// What the sealed checksums of a snapshot are bound to.
+const SNAPSHOT_SUMS: &[u8] = b"snapshot/SHA256SUMS";
+
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct StoredKey {
     key: Vec<u8>,
@@ -214,13 +217,50 @@ impl Vault {
         };
         let root_key = stored(&*view, ROOT_KEY_KEY)?;
         let root_key = barrier::unwrap(unseal_key, ROOT_KEY_KEY, &root_key).map_err(wrong)?;
-        let keyring = unwrap_keyring(&secret_key(&root_key)?, &stored(&*view, KEYRING_KEY)?)?;
+        self.unseal_with_root(&secret_key(&root_key)?)
+    }
+
+    fn unseal_with_root(&self, root_key: &SecretKey) -> Result<(), VaultError> {
+        let view = self.store.view();
+        let keyring = unwrap_keyring(root_key, &stored(&*view, KEYRING_KEY)?)?;
         self.barrier.install(&keyring)?;
         let opened = self.load(&*view);
         if opened.is_err() {
             self.seal_now();
         }
         opened
+    }
+
+    /// Opens with the keys by which another vault is open: the data of both is of one
+    /// cluster.
+    ///
+    /// # Errors
+    /// The other is sealed, or its keys are not those of this data.
+    pub fn unseal_like(&self, other: &Self) -> Result<(), VaultError> {
+        if !self.is_sealed() {
+            return Ok(());
+        }
+        self.unseal_with_root(&other.root_key()?)
+    }
+
+    /// The root key, while unsealed.
+    fn root_key(&self) -> Result<SecretKey, VaultError> {
+        let stored: StoredKey =
+            self.glance(|context| context.get(ROOT_KEY_COPY_KEY))?.ok_or(VaultError::Sealed)?;
+        secret_key(&stored.key)
+    }
+
+    /// Encrypts the checksums of a snapshot, so that this cluster can tell its own.
+    ///
+    /// # Errors
+    /// It is sealed.
+    pub fn seal_sums(&self, sums: &[u8]) -> Result<Vec<u8>, VaultError> {
+        Cipher::seal(&*self.barrier, SNAPSHOT_SUMS, sums).map(Vec::from)
+    }
+
+    /// Whether [`Vault::seal_sums`] of this cluster has made `sealed` of `sums`.
+    pub fn has_sealed(&self, sums: &[u8], sealed: &[u8]) -> bool {
+        self.barrier.open(SNAPSHOT_SUMS, sealed).is_ok_and(|opened| *opened == sums)
     }
 
     /// Reads what must be in memory while unsealed.

@@ -104,7 +104,7 @@ impl Vault {
     }
 
     /// Looks at the latest state; what is written there is forgotten.
-    fn glance<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    pub(super) fn glance<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let view = self.store.view();
         let now = (self.options.clock)();
         let mut context = Context::new(&*view, &*self.barrier, now).with_decoded(&self.decoded);

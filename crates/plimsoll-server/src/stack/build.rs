@@ -1,0 +1,151 @@
+//! Making a stack on a directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use plimsoll::headroom::HeadroomGate;
+use plimsoll::write::Admission;
+use plimsoll::{Class, Demand, Mode, Timestamp};
+use plimsoll_http::body::BodyLimits;
+use plimsoll_http::door::DoorLayer;
+use plimsoll_http::refusal::{Face, VaultFace};
+use plimsoll_http::vault::is_administration;
+use plimsoll_http::{Flows, Vouched};
+use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
+use plimsoll_store::{LogStore, OpenOptions, Store};
+use plimsoll_vault::{AdmitLate, StaticKey, Vault, VaultOptions};
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+
+use crate::classify::VaultRoutes;
+use crate::config::{Config, ListenerOptions};
+use crate::dev::SlowDiskControl;
+use crate::gates::Gates;
+use crate::health::Health;
+use crate::in_flight::InFlight;
+use crate::metrics::Metrics;
+use crate::server::ServerError;
+use crate::service::{Api, Open, Shared};
+use crate::stack::Stack;
+use crate::stack::front::ApiService;
+
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What every stack of a server has in common.
+pub(crate) struct Builder {
+    pub(crate) config: Config,
+    pub(crate) static_key: Option<StaticKey>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) in_flight: Arc<InFlight>,
+    /// Of the free space, whichever store is in it.
+    pub(crate) disk: Arc<HeadroomGate>,
+    /// In dev mode: the disk can be slowed down later, so it is always wrapped.
+    pub(crate) delays: Option<Arc<Delays>>,
+}
+
+impl Builder {
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.config.data_dir
+    }
+
+    /// Opens the store in `dir`, with the mode of the stack that it replaces.
+    pub(super) fn build(&self, dir: &Path, before: Option<&Stack>) -> Result<Stack, ServerError> {
+        let mut open = OpenOptions::on(self.disk(dir)?);
+        let mode = before.map_or(self.config.protection, |stack| stack.shared.gates.write.mode());
+        open.mode = mode;
+        open.observer = Arc::clone(&self.metrics) as _;
+        let store = Arc::new(LogStore::open(open)?);
+        let shared = Arc::new(self.assemble(&store, mode)?);
+        let listeners = self.config.listeners.iter();
+        let services = listeners.map(|listener| service(&shared, listener)).collect();
+        Ok(Stack { shared, store, services, retired: CancellationToken::new() })
+    }
+
+    fn disk(&self, dir: &Path) -> Result<Arc<dyn Disk>, ServerError> {
+        let real = RealDisk::new(dir)
+            .map_err(|error| ServerError::DataDir { path: dir.to_owned(), error })?;
+        Ok(match &self.delays {
+            None => Arc::new(real),
+            Some(delays) => Arc::new(SlowDisk::new(Arc::new(real), Arc::clone(delays))),
+        })
+    }
+
+    fn assemble(&self, store: &Arc<LogStore>, mode: Mode) -> Result<Shared, ServerError> {
+        let config = &self.config;
+        let gate: Arc<dyn Admission> = store.admission();
+        let monotonic = store.clock();
+        let clock: Clock = Arc::new(move || monotonic.now());
+        let face = VaultFace { status_page: config.status_page.clone() };
+
+        let mut options = VaultOptions::default();
+        options.default_lease_ttl = config.default_lease_ttl;
+        options.max_lease_ttl = config.max_lease_ttl;
+        options.cluster_name.clone_from(&config.cluster_name);
+        options.auto_unseal.clone_from(&self.static_key);
+        let flows = Flows::default();
+        options.gate_clock = monotonic;
+        options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
+        let vault = Vault::open(Arc::clone(store) as Arc<dyn Store>, options)?;
+
+        let crypto = vault.crypto_gate().clone();
+        let gates = Gates { write: gate, crypto, disk: Arc::clone(&self.disk) };
+        gates.set_mode(mode);
+        let logins = Arc::new(Vouched::default());
+        let routes =
+            VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);
+        let fault = Arc::clone(store);
+        let health = Health {
+            vault: Arc::clone(&vault),
+            gates: gates.clone(),
+            clock: Arc::clone(&clock),
+            storage_fault: Arc::new(move || fault.health().err().map(|fault| fault.to_string())),
+        };
+        let slow_disk = self.delays.clone();
+        let slow_disk = slow_disk
+            .map(|delays| SlowDiskControl::new(move |spec| delays.set(spec.sync, spec.item)));
+        Ok(Shared {
+            vault,
+            gates,
+            clock,
+            routes: Arc::new(routes),
+            logins,
+            face,
+            health,
+            metrics: Arc::clone(&self.metrics),
+            in_flight: Arc::clone(&self.in_flight),
+            slow_disk,
+        })
+    }
+}
+
+/// The API behind its door, as one listener offers it.
+fn service(shared: &Arc<Shared>, options: &ListenerOptions) -> ApiService {
+    let open = Open {
+        metrics: options.unauthenticated_metrics,
+        in_flight: options.unauthenticated_in_flight,
+    };
+    let limits =
+        BodyLimits { bytes_max: options.request_bytes_max, time_max: options.body_time_max };
+    let face: Arc<dyn Face> = Arc::new(shared.face.clone());
+    let door = DoorLayer::new(
+        shared.gates.of_a_door(),
+        Arc::clone(&shared.routes) as _,
+        face,
+        Arc::clone(&shared.clock),
+        limits,
+    );
+    door.layer(Api { shared: Arc::clone(shared), open })
+}
+
+/// Asks the gate for a request that is past the door: one of the few in the lanes
+/// of administration, whose token has been verified by now, or one that writes
+/// although its route usually does not.
+fn admit_late(gate: &Arc<dyn Admission>, clock: &Clock, flows: Flows) -> AdmitLate {
+    let (gate, clock) = (Arc::clone(gate), Arc::clone(clock));
+    Arc::new(move |request, cost| {
+        let administration = is_administration(&request.path);
+        let class = if administration { Class::Critical } else { Class::Normal };
+        let flow = flows.of_address(request.remote);
+        gate.admit(clock(), &Demand { class, flow, cost, deadline: None })
+    })
+}

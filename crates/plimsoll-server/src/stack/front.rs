@@ -1,0 +1,61 @@
+//! What a listener serves: the stack of the moment.
+
+use core::convert::Infallible;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use http::Request;
+use hyper::body::Incoming;
+use plimsoll_http::door::Door;
+use tower::Service;
+
+use crate::backup;
+use crate::backup::Outgoing;
+use crate::service::Api;
+use crate::stack::Stacks;
+
+/// Everything between a listener and the vault.
+pub(crate) type ApiService = Door<Api>;
+
+/// An answer, or a stream that is not kept in memory.
+pub(crate) type Response = http::Response<Outgoing>;
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Front {
+    stacks: Arc<Stacks>,
+    listener: usize,
+}
+
+impl Front {
+    pub(crate) const fn new(stacks: Arc<Stacks>, listener: usize) -> Self {
+        Self { stacks, listener }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Response {
+        if let Some(operation) = backup::operation(&request) {
+            return backup::answer(&self.stacks, operation, request).await;
+        }
+        let stack = self.stacks.current();
+        let mut service = stack.services[self.listener].clone();
+        let Ok(response) = service.call(request).await;
+        response.map(Outgoing::Whole)
+    }
+}
+
+impl Service<Request<Incoming>> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let front = self.clone();
+        Box::pin(async move { Ok(front.answer(request).await) })
+    }
+}
