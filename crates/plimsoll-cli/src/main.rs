@@ -1,6 +1,8 @@
 //! The command `plimsoll`: thin.
 
+mod log;
 mod operator;
+mod proxy;
 mod server;
 
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ enum Command {
     Server(server::ServerArgs),
     /// Snapshots: save, restore, verify.
     Operator(operator::OperatorArgs),
+    /// Protect a server that cannot be changed: a reverse proxy with a load line.
+    Proxy(proxy::ProxyArgs),
     /// Load a Vault-compatible server, open loop, and report what it did.
     Load(plimsoll_lab::load::LoadOptions),
     /// Watch a login storm with the protection off and on, in under two minutes.
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Server(args) => server::run(args),
         Command::Operator(args) => operator::run(args),
+        Command::Proxy(args) => proxy::run(args),
         Command::Load(options) => plimsoll_lab::load::run(&options).map(drop),
         Command::Demo(options) => plimsoll_lab::demo::run(&options),
         Command::Lab(options) => plimsoll_lab::lab::run(&options),

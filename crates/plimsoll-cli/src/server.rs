@@ -8,7 +8,8 @@ use clap::Args;
 use plimsoll::Mode;
 use plimsoll_server::config::{Config, DEFAULT_ADDRESS, ListenerOptions};
 use plimsoll_server::{DevOptions, Server, ServerOptions, SlowDiskSpec};
-use tracing_subscriber::EnvFilter;
+
+use crate::log;
 
 /// What to run. Either `--dev` or `--config`.
 #[derive(Args, Debug)]
@@ -49,7 +50,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
         Some(path) => Config::load(path)?,
         None => Config::new(PathBuf::new()),
     };
-    log(config.log_level.as_deref());
+    log::start(config.log_level.as_deref());
     if let Some(address) = args.listen {
         config.listeners = vec![ListenerOptions::plain(address)];
     }
@@ -103,16 +104,4 @@ fn announce(server: &Server, options: &ServerOptions) {
     println!();
     println!("Unseal key: {}", keys.unseal_key);
     println!("Root token: {}", keys.root_token);
-}
-
-/// Vault's level names are tracing's, but for `err`.
-fn log(level: Option<&str>) {
-    let default = match level {
-        None | Some("") => "info",
-        Some("err") => "error",
-        Some(level) => level,
-    };
-    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(default));
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

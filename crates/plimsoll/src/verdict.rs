@@ -22,6 +22,8 @@ pub enum Gate {
     Memory,
     /// Free space on the disk.
     Disk,
+    /// The same, asked on one class of its routes, with the name of that.
+    Route(&'static str),
 }
 
 impl Gate {
@@ -35,6 +37,7 @@ impl Gate {
             Self::Reads => "reads",
             Self::Memory => "memory",
             Self::Disk => "disk",
+            Self::Route(name) => name,
         }
     }
 }

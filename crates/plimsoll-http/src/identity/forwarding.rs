@@ -150,7 +150,8 @@ impl Forwarding {
         Ok(client)
     }
 
-    fn is_proxy(&self, address: IpAddr) -> bool {
+    /// Whether this is a proxy that is believed.
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|block| block.contains(&address))
     }
 }

@@ -1,0 +1,223 @@
+//! A request's body, from the client to the upstream.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::BrokenBody;
+
+/// How many bytes buy a client a second more of [`Upload::WAIT_MAX`]: one that
+/// trickles holds a place that others wait for, but a large upload over a slow line
+/// must be possible.
+const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// What is known of an upload from outside.
+#[derive(Debug, Default)]
+pub(crate) struct UploadState(Mutex<Progress>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The client is waited for.
+    client_owes: bool,
+    /// When the upstream was last given something.
+    moved: Option<Instant>,
+    broken: Option<BrokenBody>,
+}
+
+impl UploadState {
+    /// Since when nobody but the upstream has been waited for; `None` while the
+    /// client is.
+    pub(crate) fn upstream_owes_since(&self) -> Option<Instant> {
+        let progress = self.get();
+        if progress.client_owes { None } else { progress.moved }
+    }
+
+    /// What went wrong with it, if that was the client's fault.
+    pub(crate) fn broken(&self) -> Option<BrokenBody> {
+        self.get().broken
+    }
+
+    fn get(&self) -> Progress {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A request's body: what has been read of it already, then the rest as it comes.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    first: Bytes,
+    rest: Option<Incoming>,
+    state: Arc<UploadState>,
+    allowance: Allowance,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long the client has been waited for, and for how many bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowance {
+    waited: Duration,
+    since: Option<Instant>,
+    bytes: u64,
+}
+
+impl Allowance {
+    fn wait(&mut self) -> Instant {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let bought = Duration::from_secs(self.bytes / BYTES_PER_SECOND_MIN);
+        since + (Upload::WAIT_MAX + bought).saturating_sub(self.waited)
+    }
+
+    fn arrived(&mut self, bytes: u64) {
+        if let Some(since) = self.since.take() {
+            self.waited += since.elapsed();
+        }
+        self.bytes += bytes;
+    }
+}
+
+impl Upload {
+    /// How long a client may be waited for in all while it sends a body.
+    pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+
+    /// Nothing to send.
+    pub(crate) fn empty() -> (Self, Arc<UploadState>) {
+        Self::new(Bytes::new(), None, Allowance::default())
+    }
+
+    /// Everything as it comes.
+    pub(crate) fn streamed(body: Incoming) -> (Self, Arc<UploadState>) {
+        let rest = (!body.is_end_stream()).then_some(body);
+        Self::new(Bytes::new(), rest, Allowance::default())
+    }
+
+    /// Reads until the end or until `bytes` are there, then streams the rest.
+    ///
+    /// # Errors
+    /// The client went away or is too slow.
+    pub(crate) async fn begun(
+        body: Incoming,
+        bytes: usize,
+    ) -> Result<(Self, Arc<UploadState>), BrokenBody> {
+        let mut allowance = Allowance::default();
+        let mut body = body;
+        let mut first = Bytes::new();
+        let mut more = BytesMut::new();
+        while first.len() + more.len() < bytes {
+            let due = allowance.wait();
+            let frame = tokio::time::timeout_at(due, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| BrokenBody::ClientSlow)? else { break };
+            let frame = frame.map_err(|_| BrokenBody::ClientGone)?;
+            // Trailers of so short a body say nothing that a Vault reads.
+            let Ok(data) = frame.into_data() else { continue };
+            allowance.arrived(data.len() as u64);
+            // Nearly every body is one frame, which is then used as it is.
+            if first.is_empty() {
+                first = data;
+            } else {
+                more.extend_from_slice(&data);
+            }
+        }
+        if !more.is_empty() {
+            first = [&first[..], &more[..]].concat().into();
+        }
+        let rest = (!body.is_end_stream()).then_some(body);
+        Ok(Self::new(first, rest, allowance))
+    }
+
+    fn new(first: Bytes, rest: Option<Incoming>, allowance: Allowance) -> (Self, Arc<UploadState>) {
+        let state = Arc::new(UploadState::default());
+        state.set(|progress| {
+            progress.moved = Some(Instant::now());
+            progress.client_owes = rest.is_some();
+        });
+        (Self { first, rest, state: Arc::clone(&state), allowance, timer: None }, state)
+    }
+
+    /// What has been read of it so far.
+    pub(crate) const fn first(&self) -> &Bytes {
+        &self.first
+    }
+
+    fn moved(&self, client_owes: bool) {
+        self.state.set(|progress| {
+            progress.moved = Some(Instant::now());
+            progress.client_owes = client_owes;
+        });
+    }
+
+    fn broken(&mut self, why: BrokenBody) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        self.rest = None;
+        self.state.set(|progress| progress.broken = Some(why));
+        Poll::Ready(Some(Err(why)))
+    }
+
+    /// Ready when the client has been waited for long enough.
+    fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let due = self.allowance.wait();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        timer.as_mut().poll(context)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        if !self.first.is_empty() {
+            let first = core::mem::take(&mut self.first);
+            self.moved(self.rest.is_some());
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        match Pin::new(rest).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.allowance.arrived(frame.data_ref().map_or(0, |data| data.len() as u64));
+                self.moved(true);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => self.broken(BrokenBody::ClientGone),
+            Poll::Ready(None) => {
+                self.rest = None;
+                self.moved(false);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.poll_too_slow(context));
+                self.broken(BrokenBody::ClientSlow)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.len() as u64;
+        let rest = self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        let mut hint = SizeHint::new();
+        hint.set_lower(first + rest.lower());
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(first + upper);
+        }
+        hint
+    }
+}

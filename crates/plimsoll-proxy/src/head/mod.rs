@@ -1,0 +1,164 @@
+//! Heads of requests and responses on their way through.
+//!
+//! Request smuggling lives from two readers who understand one head in two ways.
+//! So nothing is passed on as it came: the listener parses a request completely
+//! (an obs-fold, a bad Content-Length or a broken chunk never gets here), this
+//! module refuses what could still be read twice, and the client writes a new head
+//! with framing of its own.
+//!
+//! All of it is pure: heads in, heads out.
+
+mod authority;
+mod forwarded;
+mod hop;
+#[cfg(test)]
+mod tests;
+
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE, VIA};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Uri, Version, response};
+
+pub(crate) use self::forwarded::Origin;
+
+/// Proxies of this kind that a request may have passed; more of them are a loop.
+const HOPS_MAX: usize = 8;
+/// How this proxy calls itself in `Via` and `Proxy-Status`.
+pub(crate) const PSEUDONYM: &str = "plimsoll";
+
+/// Why a head is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadHead {
+    /// 400: whose request it is could be read in two ways.
+    #[error("the request names its host {0}")]
+    Host(&'static str),
+    /// 400: neither a path nor a URI.
+    #[error("the request target is neither a path nor an http or https URI")]
+    Target,
+    /// 501: a method that is the proxy's own business and that it does not offer.
+    #[error("the method is not passed on")]
+    Method,
+    /// 501: another protocol on this connection.
+    #[error("upgrades are not passed on: connect to the upstream directly")]
+    Upgrade,
+    /// 508: the request has been here before.
+    #[error("the request goes round in circles: this proxy is its own upstream")]
+    Loop,
+}
+
+impl BadHead {
+    /// Its status code.
+    pub(crate) const fn status(self) -> http::StatusCode {
+        match self {
+            Self::Host(_) | Self::Target => http::StatusCode::BAD_REQUEST,
+            Self::Method | Self::Upgrade => http::StatusCode::NOT_IMPLEMENTED,
+            Self::Loop => http::StatusCode::LOOP_DETECTED,
+        }
+    }
+}
+
+/// Where requests are sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    /// What `Host` says there; `None` for what the client said.
+    pub(crate) host: Option<HeaderValue>,
+}
+
+/// Brings a request's head to the one form that is passed on, all but where it goes
+/// ([`direct`]): what classifies it afterwards sees what the upstream will see.
+///
+/// # Errors
+/// It is refused.
+pub(crate) fn normalise(parts: &mut Parts) -> Result<(), BadHead> {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(BadHead::Method);
+    }
+    let path = parts.uri.path_and_query().ok_or(BadHead::Target)?.clone();
+    if !path.as_str().starts_with('/') {
+        return Err(BadHead::Target);
+    }
+    let host = authority::host(parts)?;
+    if wants_upgrade(&parts.headers) {
+        return Err(BadHead::Upgrade);
+    }
+    if hops(&parts.headers) >= HOPS_MAX {
+        return Err(BadHead::Loop);
+    }
+    parts.uri = Uri::from(path);
+    let headers = &mut parts.headers;
+    hop::strip(headers);
+    // The listener has answered it, or will when the body is asked for.
+    headers.remove(EXPECT);
+    join_cookies(headers);
+    match host {
+        Some(host) => drop(headers.insert(HOST, host)),
+        None => drop(headers.remove(HOST)),
+    }
+    Ok(())
+}
+
+/// Sends a normalised head to `target`, saying where it came from.
+pub(crate) fn direct(parts: &mut Parts, target: &Target, origin: &Origin) {
+    let via = match parts.version {
+        Version::HTTP_10 => "1.0 plimsoll",
+        Version::HTTP_2 => "2 plimsoll",
+        _ => "1.1 plimsoll",
+    };
+    parts.version = Version::HTTP_11;
+    forwarded::tell(&mut parts.headers, origin);
+    parts.headers.append(VIA, HeaderValue::from_static(via));
+    if let Some(host) = &target.host {
+        parts.headers.insert(HOST, host.clone());
+    }
+    let path = parts.uri.path_and_query().cloned();
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(target.scheme.clone());
+    uri.authority = Some(target.authority.clone());
+    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    // A scheme, an authority and a path are a URI.
+    parts.uri = Uri::from_parts(uri).unwrap_or_default();
+}
+
+/// Brings a response's head to the form that is passed on.
+pub(crate) fn answer(parts: &mut response::Parts) {
+    hop::strip(&mut parts.headers);
+    // What the client hears is the listener's HTTP, not the upstream's.
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+}
+
+/// Whether another protocol is asked for. `h2c` is what some clients offer with
+/// every request and do very well without, so it is only not accepted.
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(UPGRADE).iter();
+    offers.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|offer| {
+        let offer = offer.trim_ascii();
+        !offer.is_empty() && !offer.eq_ignore_ascii_case(b"h2c")
+    })
+}
+
+fn hops(headers: &HeaderMap) -> usize {
+    let vias = headers.get_all(VIA).iter();
+    let hops = vias.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    hops.filter(|hop| hop.trim_ascii().ends_with(PSEUDONYM.as_bytes())).count()
+}
+
+/// HTTP/2 clients may send one line for each cookie, HTTP/1.1 servers read one line
+/// (RFC 9113 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies = headers.get_all(COOKIE);
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let joined = cookies.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// What `Content-Length` announces.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

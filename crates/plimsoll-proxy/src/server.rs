@@ -1,0 +1,254 @@
+//! Wiring: what is opened, in which order, what a reload replaces, and how it ends.
+
+use core::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use plimsoll::Mode;
+use plimsoll_daemon::{Signal, Signals};
+use plimsoll_listener::{BindError, Listener, ListenerConfig, TlsError, TlsReloader};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::gates::Gates;
+use crate::health;
+use crate::metrics::Metrics;
+use crate::route::Identities;
+use crate::service::{Proxy, Settings, Shared};
+use crate::upstream::{Upstream, UpstreamUrl};
+
+/// Why a proxy did not start. One line each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address or a certificate of our own.
+    #[error(transparent)]
+    Listener(#[from] BindError),
+    /// A file with which the upstream is spoken to.
+    #[error("upstream: {0}")]
+    Upstream(#[from] TlsError),
+    /// Threads or sockets.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Where a configuration came from, to be read again on SIGHUP, and what the command
+/// line says over it.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// `--upstream`.
+    pub upstream: Option<UpstreamUrl>,
+    /// `--upstream-kind`.
+    pub kind: Option<crate::upstream::ConfiguredKind>,
+    /// `--protection`.
+    pub protection: Option<Mode>,
+}
+
+impl Source {
+    /// The configuration as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be used, or nothing names an upstream.
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        let mut config = match (&self.file, &self.upstream) {
+            (Some(file), upstream) => Config::load(file, upstream.as_ref())?,
+            (None, Some(upstream)) => Config::new(upstream.clone()),
+            (None, None) => {
+                let message = "neither an upstream nor a configuration is named".to_owned();
+                return Err(ConfigError { path: PathBuf::from("command line"), message });
+            }
+        };
+        config.protection = self.protection.unwrap_or(config.protection);
+        config.upstream.kind = self.kind.unwrap_or(config.upstream.kind);
+        Ok(config)
+    }
+}
+
+/// A proxy that runs.
+pub struct ProxyServer {
+    runtime: Runtime,
+    /// Listened to before anybody is told that the proxy runs.
+    signals: Option<Signals>,
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    health_address: Option<SocketAddr>,
+    certificates: Vec<TlsReloader>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    health: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for ProxyServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyServer").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl ProxyServer {
+    /// Starts serving. The upstream need not be there yet.
+    ///
+    /// # Errors
+    /// Whatever is missing, in one line.
+    pub fn start(config: &Config) -> Result<Self, ProxyError> {
+        let clock = Clock::start();
+        let gates = Gates::new(config.protection, clock);
+        let settings = settings(config, &gates)?;
+        let shared = Arc::new(Shared {
+            settings: ArcSwap::from_pointee(settings),
+            gates,
+            identities: Identities::default(),
+            metrics: Metrics::default(),
+            clock,
+        });
+        let listeners = config.listeners.iter().map(|options| {
+            let mut listener = ListenerConfig::new(options.address);
+            listener.tls.clone_from(&options.tls);
+            Listener::bind(listener)
+        });
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        let health_listener =
+            config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
+
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::listen()?
+        };
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let addresses = listeners.iter().map(Listener::local_addr).collect();
+        let certificates = listeners.iter().filter_map(Listener::tls_reloader).collect();
+        let stats =
+            listeners.iter().map(|listener| Box::new(listener.stats()) as health::Stats).collect();
+        for listener in listeners {
+            let serving = serve(listener, Arc::clone(&shared), shutdown.clone());
+            tasks.spawn_on(serving, runtime.handle());
+        }
+        let health_address = health_listener.as_ref().map(Listener::local_addr);
+        let health = health_listener
+            .map(|listener| health::spawn(listener, Arc::clone(&shared), stats, shutdown.clone()))
+            .transpose()?;
+        let server = Self {
+            runtime,
+            signals: Some(signals),
+            shared,
+            addresses,
+            health_address,
+            certificates,
+            tasks,
+            shutdown,
+            health,
+        };
+        server.recognise();
+        Ok(server)
+    }
+
+    /// Where clients connect, with the ports the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where health answers.
+    pub const fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
+    }
+
+    /// Serves until SIGTERM or SIGINT, rereading `source` on SIGHUP, then finishes
+    /// what was accepted.
+    pub fn run(mut self, source: &Source) {
+        let mut signals = self.signals.take();
+        while let Some(signals) = &mut signals {
+            match self.runtime.block_on(signals.next()) {
+                Signal::End => break,
+                Signal::Reload => self.reload(source),
+            }
+        }
+        tracing::info!("finishing what was accepted");
+        self.stop();
+    }
+
+    /// Stops accepting and finishes what was accepted.
+    pub fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.runtime.block_on(self.tasks.wait());
+        if self.health.is_some_and(|health| health.join().is_err()) {
+            tracing::error!("the health thread panicked");
+        }
+        self.runtime.shutdown_background();
+    }
+
+    /// Takes over everything but the addresses. What cannot be read changes nothing;
+    /// requests under way end as they began.
+    pub fn reload(&self, source: &Source) {
+        for certificate in &self.certificates {
+            if let Err(error) = certificate.reload() {
+                tracing::error!(%error, "certificate not reloaded");
+            }
+        }
+        let next = source
+            .read()
+            .map_err(ProxyError::from)
+            .and_then(|config| Ok((settings(&config, &self.shared.gates)?, config.protection)));
+        match next {
+            Ok((settings, protection)) => {
+                self.shared.settings.store(Arc::new(settings));
+                self.shared.gates.set_mode(protection);
+                self.recognise();
+                tracing::info!(protection = protection.name(), "configuration reloaded");
+            }
+            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+        }
+    }
+
+    /// Asks the upstream what it is, until it says so.
+    fn recognise(&self) {
+        let upstream = Arc::clone(&self.shared.settings.load().upstream);
+        if upstream.kind().is_some() {
+            return;
+        }
+        let shutdown = self.shutdown.clone();
+        let asking = async move {
+            tokio::select! {
+                kind = upstream.recognise() => tracing::info!(kind = kind.name(), "upstream"),
+                () = shutdown.cancelled() => {}
+            }
+        };
+        self.tasks.spawn_on(asking, self.runtime.handle());
+    }
+}
+
+fn settings(config: &Config, gates: &Gates) -> Result<Settings, ProxyError> {
+    for gate in config.rules.iter().filter_map(|rule| rule.gate.as_deref()) {
+        gates.ensure(gate, config.protection);
+    }
+    Ok(Settings {
+        upstream: Arc::new(Upstream::new(&config.upstream)?),
+        rules: config.rules.clone(),
+        gates: gates.all(),
+        forwarding: config.forwarding.clone(),
+        flow_header: config.flow_header.clone(),
+        status_page: config.status_page.clone(),
+    })
+}
+
+async fn serve(listener: Listener, shared: Arc<Shared>, shutdown: CancellationToken) {
+    let (address, tls) = (listener.local_addr(), listener.is_tls());
+    match listener.serve(Proxy { shared, tls }, shutdown).await {
+        Ok(drained) if drained.aborted > 0 => {
+            tracing::warn!(%address, connections = drained.aborted, "cut at the drain limit");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(%address, %error, "the listener ended"),
+    }
+}

@@ -1,0 +1,326 @@
+//! A request's way through the proxy.
+
+use core::convert::Infallible;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::header::{HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use plimsoll::opaque::{OpaqueGate, Outcome, Ticket};
+use plimsoll::{Cost, Demand, Reason};
+use plimsoll_http::body::BodyError;
+use plimsoll_http::identity::Forwarding;
+use plimsoll_http::preferred_wait;
+use plimsoll_http::refusal::{ProblemFace, Refusal, VaultFace};
+use plimsoll_http::vault::{ROLE_BODY_BYTES_MAX, token};
+use plimsoll_listener::PeerAddr;
+use tower::Service;
+
+use crate::answer::{AnswerFace, Own};
+use crate::body::{BrokenBody, Download, Passage, Passing, Upload, UploadState};
+use crate::clock::Clock;
+use crate::gates::{Gates, NamedGate, Told};
+use crate::head::{self, Origin};
+use crate::metrics::Metrics;
+use crate::route::{Identities, Identity, Route, Rule, route};
+use crate::upstream::{Upstream, UpstreamError, UpstreamKind};
+
+/// What a request that asks to be refused says.
+const FORCE_REJECT: HeaderName = HeaderName::from_static("x-vault-aop-force-reject");
+
+/// What a reload replaces: a request is served by one of these from start to end.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) rules: Vec<Rule>,
+    /// All gates that the rules name, looked up without a lock.
+    pub(crate) gates: Vec<NamedGate>,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) flow_header: Option<HeaderName>,
+    pub(crate) status_page: Option<String>,
+}
+
+/// What every request shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) gates: Gates,
+    pub(crate) identities: Identities,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+}
+
+/// The proxy as a service, on one listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    pub(crate) shared: Arc<Shared>,
+    /// The listener speaks TLS.
+    pub(crate) tls: bool,
+}
+
+impl Service<Request<Incoming>> for Proxy {
+    type Response = Response<Download>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Download>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let proxy = self.clone();
+        Box::pin(async move { Ok(proxy.answer(request).await) })
+    }
+}
+
+impl Proxy {
+    async fn answer(self, request: Request<Incoming>) -> Response<Download> {
+        let settings = self.shared.settings.load_full();
+        let (parts, body) = request.into_parts();
+        let unread = !body.is_end_stream();
+        let face = settings.face(&parts);
+        match self.pass(&settings, parts, body).await {
+            Ok(response) => response,
+            Err(own) => {
+                self.shared.metrics.own(&own);
+                face.answer(own, unread)
+            }
+        }
+    }
+
+    /// The upstream's answer.
+    ///
+    /// # Errors
+    /// There is none; the proxy says why.
+    async fn pass(
+        &self,
+        settings: &Settings,
+        mut parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Download>, Own> {
+        let shared = &self.shared;
+        let peer = peer(&parts);
+        let client = settings.forwarding.client(peer, &parts.headers);
+        let client = client.map_err(|error| Own::Refused(error.into()))?;
+        head::normalise(&mut parts)?;
+        let kind = settings.upstream.kind().unwrap_or(UpstreamKind::Http);
+        let mut identity = self.identify(settings, kind, &parts, client);
+        let route = route(&settings.rules, kind, &parts, || identity.is_known());
+        let gate = route.gate.and_then(|name| settings.gate(name));
+
+        let (upload, upload_state) = begin(body, &parts, &route, gate.is_some()).await?;
+        if route.login {
+            let path = parts.uri.path();
+            identity = shared.identities.of_login(client, path, upload.first(), shared.clock.now());
+        }
+        let ticket = match gate {
+            Some(gate) => Some(self.enter(gate, &parts, &route, &identity).await?),
+            None => None,
+        };
+        let trusted = settings.forwarding.is_proxy(peer);
+        let origin = Origin { peer, trusted, tls: self.tls };
+        head::direct(&mut parts, settings.upstream.target(), &origin);
+        frame(&mut parts, &upload);
+        parts.extensions.clear();
+
+        let mut served = Served::new(Arc::clone(shared), ticket);
+        let request = Request::from_parts(parts, upload);
+        let answer = settings.upstream.send(request, &upload_state).await;
+        let (mut parts, body) = match answer {
+            Ok(answer) if answer.status() != StatusCode::SWITCHING_PROTOCOLS => answer.into_parts(),
+            // Nobody asked for that.
+            Ok(_) => return Err(served.failed(UpstreamError::Garbage, &upload_state)),
+            Err(error) => return Err(served.failed(error, &upload_state)),
+        };
+        if parts.status.is_success() && route.proving {
+            shared.identities.prove(&identity, shared.clock.now());
+        }
+        served.head(outcome(kind, &parts));
+        head::answer(&mut parts);
+        let idle_max = settings.upstream.answer_time_max();
+        Ok(Response::from_parts(parts, Download::passed(body, idle_max, Box::new(served))))
+    }
+
+    fn identify(
+        &self,
+        settings: &Settings,
+        kind: UpstreamKind,
+        parts: &Parts,
+        client: IpAddr,
+    ) -> Identity {
+        let identities = &self.shared.identities;
+        if let Some(name) = settings.flow_header.as_ref().and_then(|name| parts.headers.get(name)) {
+            return identities.named(name.as_bytes());
+        }
+        // Elsewhere nobody knows which credentials are checked.
+        let token = (kind == UpstreamKind::Vault).then(|| token(&parts.headers)).flatten();
+        identities.of_token(client, token, self.shared.clock.now())
+    }
+
+    async fn enter(
+        &self,
+        gate: &OpaqueGate<Told>,
+        parts: &Parts,
+        route: &Route<'_>,
+        identity: &Identity,
+    ) -> Result<Ticket, Own> {
+        let now = self.shared.clock.now();
+        let cost = Cost::item(head::content_length(&parts.headers).unwrap_or(0));
+        let deadline = preferred_wait(&parts.headers).map(|wait| now + wait);
+        let demand = Demand { class: route.class, flow: identity.flow, cost, deadline };
+        let entered = if parts.headers.get(FORCE_REJECT).is_some_and(|value| value == "true") {
+            Err(gate.refuse(now, &demand, Reason::Forced))
+        } else {
+            self.shared.gates.enter(gate, &demand).await
+        };
+        entered.map_err(|rejection| Own::Refused(Refusal::Overloaded(rejection)))
+    }
+}
+
+impl Settings {
+    fn gate(&self, name: &str) -> Option<&OpaqueGate<Told>> {
+        self.gates.iter().find(|named| named.name == name).map(|named| &named.gate)
+    }
+
+    fn face(&self, parts: &Parts) -> AnswerFace {
+        let status_page = self.status_page.clone();
+        let vault = self.upstream.kind() == Some(UpstreamKind::Vault);
+        if vault && parts.uri.path().starts_with("/v1/") {
+            AnswerFace::Vault(VaultFace { status_page })
+        } else {
+            AnswerFace::Problem(ProblemFace { status_page })
+        }
+    }
+}
+
+/// The other end of the connection.
+fn peer(parts: &Parts) -> IpAddr {
+    parts.extensions.get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+}
+
+/// Begins the upload. What is short is in before a place is taken, so that a client
+/// that trickles holds nothing; of a login the role must be known. The rest is
+/// streamed.
+async fn begin(
+    body: Incoming,
+    parts: &Parts,
+    route: &Route<'_>,
+    gated: bool,
+) -> Result<(Upload, Arc<UploadState>), Own> {
+    let length = head::content_length(&parts.headers);
+    let short = length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX as u64);
+    if body.is_end_stream() || !gated || !(short || route.login) {
+        return Ok(Upload::streamed(body));
+    }
+    Upload::begun(body, ROLE_BODY_BYTES_MAX).await.map_err(unreadable)
+}
+
+fn unreadable(broken: BrokenBody) -> Own {
+    Own::Refused(match broken {
+        BrokenBody::ClientSlow => Refusal::TooSlow(BodyError::TooSlow(Upload::WAIT_MAX)),
+        _ => Refusal::BrokeOff,
+    })
+}
+
+/// Says how long the body is where only we know that, which hyper leaves open for
+/// methods that usually have none.
+fn frame(parts: &mut Parts, upload: &Upload) {
+    if upload.size_hint().exact().is_none() {
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// What an answer says about the load. A 429 of a Vault is a client's quota, and a
+/// 503 of one without Retry-After a seal.
+fn outcome(kind: UpstreamKind, parts: &response::Parts) -> Outcome {
+    let vault = kind == UpstreamKind::Vault;
+    match parts.status {
+        StatusCode::SERVICE_UNAVAILABLE if vault && !parts.headers.contains_key(RETRY_AFTER) => {
+            Outcome::Failed
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Outcome::Overloaded,
+        StatusCode::TOO_MANY_REQUESTS if !vault => Outcome::Overloaded,
+        StatusCode::GATEWAY_TIMEOUT => Outcome::TimedOut,
+        StatusCode::BAD_GATEWAY => Outcome::Failed,
+        _ => Outcome::Answered,
+    }
+}
+
+/// A request that is at the upstream, until the last byte of its answer is through.
+/// Dropped before, it was cancelled, and its place is given back all the same.
+struct Served {
+    shared: Arc<Shared>,
+    ticket: Option<Ticket>,
+    outcome: Outcome,
+    started: plimsoll::Timestamp,
+    ended: bool,
+}
+
+impl Served {
+    fn new(shared: Arc<Shared>, ticket: Option<Ticket>) -> Self {
+        shared.metrics.passing(1);
+        let started = shared.clock.now();
+        Self { shared, ticket, outcome: Outcome::Cancelled, started, ended: false }
+    }
+
+    /// The answer's head is here.
+    fn head(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        self.shared.metrics.answered(self.elapsed());
+    }
+
+    /// No answer came.
+    fn failed(mut self, error: UpstreamError, upload: &UploadState) -> Own {
+        if let Some(broken) = upload.broken() {
+            // The client's doing: no word about the upstream.
+            self.end(Outcome::Cancelled);
+            return unreadable(broken);
+        }
+        self.end(match error {
+            UpstreamError::Late | UpstreamError::ConnectTimeout => Outcome::TimedOut,
+            _ => Outcome::Failed,
+        });
+        Own::Failed(error)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.shared.clock.now().since(self.started)
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if core::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.shared.metrics.passed(outcome);
+        if let Some(ticket) = self.ticket.take() {
+            ticket.end(self.shared.clock.now(), outcome);
+        }
+    }
+}
+
+impl Passing for Served {
+    fn ended(mut self: Box<Self>, passage: Passage, bytes: u64) {
+        self.shared.metrics.bytes(bytes);
+        let outcome = match passage {
+            Passage::Complete => self.outcome,
+            Passage::Broken => Outcome::Failed,
+            Passage::Late => Outcome::TimedOut,
+            Passage::ClientGone => Outcome::Cancelled,
+        };
+        self.end(outcome);
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.end(Outcome::Cancelled);
+    }
+}

@@ -1,0 +1,119 @@
+//! What can go wrong with an upstream, in the words of RFC 9209.
+
+use core::error::Error;
+use std::io;
+
+use http::StatusCode;
+
+/// Why there is no answer of the upstream's.
+///
+/// It says nothing to clients that the upstream's operator would not publish: no
+/// addresses, no system messages. Those are in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// Nobody listens there.
+    #[error("the upstream refused the connection")]
+    Refused,
+    /// Its name or its address leads nowhere.
+    #[error("the upstream cannot be reached")]
+    Unreachable,
+    /// No connection in time.
+    #[error("no connection to the upstream in time")]
+    ConnectTimeout,
+    /// Its certificate is not one to trust, or it wants another one of ours.
+    #[error("the upstream's TLS handshake failed")]
+    Tls,
+    /// It closed the connection before it answered.
+    #[error("the upstream closed the connection before it answered")]
+    Terminated,
+    /// What it sent is not HTTP.
+    #[error("the upstream's answer is not HTTP")]
+    Garbage,
+    /// The answer did not begin in time.
+    #[error("the upstream did not answer in time")]
+    Late,
+}
+
+impl UpstreamError {
+    /// Every kind, in the order of their counters.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Refused,
+        Self::Unreachable,
+        Self::ConnectTimeout,
+        Self::Tls,
+        Self::Terminated,
+        Self::Garbage,
+        Self::Late,
+    ];
+
+    /// 502, or 504 where time ran out.
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            Self::ConnectTimeout | Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The error type registered for `Proxy-Status` (RFC 9209 2.3).
+    pub(crate) const fn token(self) -> &'static str {
+        match self {
+            Self::Refused => "connection_refused",
+            Self::Unreachable => "destination_unavailable",
+            Self::ConnectTimeout => "connection_timeout",
+            Self::Tls => "tls_protocol_error",
+            Self::Terminated => "connection_terminated",
+            Self::Garbage => "http_protocol_error",
+            Self::Late => "http_response_timeout",
+        }
+    }
+
+    /// Whether the upstream cannot have seen the request: then a retry is safe.
+    pub(crate) const fn nothing_sent(self) -> bool {
+        matches!(self, Self::Refused | Self::Unreachable | Self::ConnectTimeout | Self::Tls)
+    }
+
+    pub(super) fn of(error: &hyper_util::client::legacy::Error) -> Self {
+        if error.is_connect() {
+            return Self::of_connect(error);
+        }
+        let hyper = sources(error).find_map(|source| source.downcast_ref::<hyper::Error>());
+        match hyper {
+            Some(error) if error.is_parse() || error.is_parse_too_large() => Self::Garbage,
+            _ => Self::Terminated,
+        }
+    }
+
+    fn of_connect(error: &(dyn Error + 'static)) -> Self {
+        for source in sources(error) {
+            if source.is::<rustls::Error>() {
+                return Self::Tls;
+            }
+            // An io::Error hides what it wraps from `source`.
+            let Some(io) = source.downcast_ref::<io::Error>() else { continue };
+            if io.get_ref().is_some_and(holds_tls) {
+                return Self::Tls;
+            }
+            match io.kind() {
+                io::ErrorKind::ConnectionRefused => return Self::Refused,
+                io::ErrorKind::TimedOut => return Self::ConnectTimeout,
+                // In the middle of the handshake.
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                    return Self::Tls;
+                }
+                _ => {}
+            }
+        }
+        Self::Unreachable
+    }
+}
+
+fn holds_tls(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let nested = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || nested.is_some_and(|error| error.is::<rustls::Error>())
+}
+
+fn sources<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    core::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
+}

@@ -1,0 +1,238 @@
+//! The server behind: how it is reached, asked and understood.
+//!
+//! # Nothing is retried
+//! A proxy that repeats requests multiplies an overload and may do twice what was to
+//! be done once. There is one repetition that is none: a pooled connection may turn
+//! out to be closed when it is taken, and then hyper hands the request back untouched,
+//! *not one byte of it written*; it goes to another connection. A connection that the
+//! upstream closes while a request is on its way is a 502: nobody knows what has been
+//! done. To make that race rare, idle connections are closed before the upstream
+//! would close them: Vault waits five minutes, the impatient among the others five
+//! seconds.
+
+mod connect;
+mod error;
+mod kind;
+
+use core::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use plimsoll_listener::{ClientTls, TlsError};
+use rustls::pki_types::ServerName;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::body::{Upload, UploadState};
+use crate::head::{self, Origin, Target};
+use crate::upstream::connect::Connector;
+use crate::upstream::kind::{HEALTH_BYTES_MAX, KnownKind};
+
+pub(crate) use crate::upstream::error::UpstreamError;
+pub use crate::upstream::kind::{ConfiguredKind, UnknownKind, UpstreamKind};
+
+pub(crate) use crate::upstream::kind::HEALTH_PATH;
+
+/// Idle connections that are kept.
+const IDLE_CONNECTIONS_MAX: usize = 1024;
+/// How long an idle connection is kept: less than any common server keeps it.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// The largest head of an answer, as of a request.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Header fields of an answer.
+const HEADERS_MAX: usize = 100;
+/// How often an upstream that does not answer is asked what it is.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long it may take to say so.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Where the upstream is and how it is spoken to.
+#[derive(Clone, Debug)]
+pub struct UpstreamOptions {
+    /// `http://host:port` or `https://host:port`.
+    pub url: UpstreamUrl,
+    /// What kind of server it is.
+    pub kind: ConfiguredKind,
+    /// What `Host` says there; the client's own if `None`.
+    pub host: Option<HeaderValue>,
+    /// Authorities and client certificate, for an `https` upstream.
+    pub tls: ClientTls,
+    /// The name in its certificate, if not the URL's.
+    pub tls_server_name: Option<ServerName<'static>>,
+    /// Time to connect, TLS included.
+    pub connect_time_max: Duration,
+    /// Time for an answer to begin, and between two pieces of it.
+    pub answer_time_max: Duration,
+}
+
+/// An upstream's URL: a scheme, a host and perhaps a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamUrl(Uri);
+
+/// The text is not such a URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an upstream: expected http://HOST:PORT or https://HOST:PORT, without a path")]
+pub struct InvalidUrl(String);
+
+impl core::str::FromStr for UpstreamUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        let invalid = || InvalidUrl(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
+        let known = uri.scheme().is_some_and(|s| [Scheme::HTTP, Scheme::HTTPS].contains(s));
+        let host =
+            uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'));
+        let plain = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+        (known && host && plain).then_some(Self(uri)).ok_or_else(invalid)
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_string().trim_end_matches('/'))
+    }
+}
+
+impl UpstreamOptions {
+    /// An upstream with nothing known but its URL. 90 s for an answer to begin is how
+    /// long Vault itself gives a request.
+    pub fn new(url: UpstreamUrl) -> Self {
+        Self {
+            url,
+            kind: ConfiguredKind::default(),
+            host: None,
+            tls: ClientTls::default(),
+            tls_server_name: None,
+            connect_time_max: Duration::from_secs(5),
+            answer_time_max: Duration::from_secs(90),
+        }
+    }
+}
+
+/// The server behind.
+pub(crate) struct Upstream {
+    client: Client<Connector, Upload>,
+    target: Target,
+    kind: Arc<KnownKind>,
+    answer_time_max: Duration,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// Reads certificates; connects to nobody yet.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub(crate) fn new(options: &UpstreamOptions) -> Result<Self, TlsError> {
+        let uri = options.url.0.clone().into_parts();
+        // Both are there: the URL was parsed.
+        let scheme = uri.scheme.unwrap_or(Scheme::HTTP);
+        let authority =
+            uri.authority.unwrap_or_else(|| http::uri::Authority::from_static("localhost"));
+        let time_max = options.connect_time_max;
+        let connector = if scheme == Scheme::HTTPS {
+            Connector::tls(options.tls.load()?, options.tls_server_name.clone(), time_max)
+        } else {
+            Connector::plain(time_max)
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .http1_max_buf_size(HEAD_BYTES_MAX)
+            .http1_max_headers(HEADERS_MAX)
+            .retry_canceled_requests(true)
+            .set_host(true)
+            .build(connector);
+        Ok(Self {
+            client,
+            target: Target { scheme, authority, host: options.host.clone() },
+            kind: Arc::new(KnownKind::new(options.kind.0)),
+            answer_time_max: options.answer_time_max,
+        })
+    }
+
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) const fn answer_time_max(&self) -> Duration {
+        self.answer_time_max
+    }
+
+    /// What it is, as far as that is known.
+    pub(crate) fn kind(&self) -> Option<UpstreamKind> {
+        self.kind.get()
+    }
+
+    /// Sends a request and waits for the head of its answer. Dropping the future
+    /// closes the connection, by which the upstream learns that nobody waits.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Upload>,
+        upload: &UploadState,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let answer = self.client.request(request);
+        let mut answer = core::pin::pin!(answer);
+        let mut patience = core::pin::pin!(sleep(self.answer_time_max));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.map_err(|error| understood(&error)),
+                () = &mut patience => {
+                    // While the client sends, it is the client who is waited for.
+                    let since = upload.upstream_owes_since();
+                    let due = since.unwrap_or_else(Instant::now) + self.answer_time_max;
+                    if since.is_some() && due <= Instant::now() {
+                        return Err(UpstreamError::Late);
+                    }
+                    patience.as_mut().reset(due);
+                }
+            }
+        }
+    }
+
+    /// Asks the upstream what it is until it says so.
+    pub(crate) async fn recognise(&self) -> UpstreamKind {
+        loop {
+            if let Some(kind) = self.kind() {
+                return kind;
+            }
+            match timeout(PROBE_TIME_MAX, self.probe()).await {
+                Ok(Some(kind)) => self.kind.set(kind),
+                _ => sleep(PROBE_INTERVAL).await,
+            }
+        }
+    }
+
+    async fn probe(&self) -> Option<UpstreamKind> {
+        let mut parts = Request::get(HEALTH_PATH).body(Empty::<Bytes>::new()).ok()?.into_parts().0;
+        head::direct(&mut parts, &self.target, &Origin::ITSELF);
+        let (upload, _) = Upload::empty();
+        let response = self.client.request(Request::from_parts(parts, upload)).await.ok()?;
+        let body = Limited::new(response.into_body(), HEALTH_BYTES_MAX).collect().await;
+        // Whoever answers with megabytes is no Vault.
+        Some(body.map_or(UpstreamKind::Http, |body| kind::recognise(&body.to_bytes())))
+    }
+}
+
+fn understood(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+    let kind = UpstreamError::of(error);
+    tracing::debug!(error = error as &dyn core::error::Error, token = kind.token(), "upstream");
+    kind
+}
