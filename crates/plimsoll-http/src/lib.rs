@@ -10,6 +10,8 @@ pub mod body;
 pub mod door;
 mod flow;
 pub mod identity;
+pub mod limits;
+pub mod maintenance;
 mod patience;
 pub mod refusal;
 pub mod vault;

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use plimsoll::headroom::HeadroomGate;
 use plimsoll_daemon::{Signal, Signals};
 use plimsoll_http::identity::IdentityLayer;
-use plimsoll_http::refusal::VaultFace;
+use plimsoll_http::refusal::{Face, Negotiated, VaultFace};
 use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
 use plimsoll_store::OpenError;
 use plimsoll_store::disk::Delays;
@@ -127,11 +127,14 @@ impl Server {
             Signals::listen()?
         };
         let disk_gate = Arc::new(disk_gate(options));
+        let face: Arc<dyn Face> =
+            Arc::new(Negotiated(VaultFace { status_page: config.status_page.clone() }));
         let builder = Builder {
             config: config.clone(),
             static_key,
             metrics: Arc::default(),
             in_flight: Arc::default(),
+            face: Arc::clone(&face),
             disk: Arc::clone(&disk_gate),
             delays: delays(options),
         };
@@ -161,8 +164,7 @@ impl Server {
             listeners.iter().filter_map(|(listener, _)| listener.tls_reloader()).collect();
         for (index, (listener, options)) in listeners.into_iter().enumerate() {
             let front = Front::new(Arc::clone(&stacks), index);
-            let face = VaultFace { status_page: config.status_page.clone() };
-            let serving = serve(listener, options, front, face, shutdown.clone());
+            let serving = serve(listener, options, front, Arc::clone(&face), shutdown.clone());
             tasks.spawn_on(serving, runtime.handle());
         }
         tasks.close();
@@ -283,12 +285,12 @@ fn serve(
     listener: Listener,
     options: &ListenerOptions,
     front: Front,
-    face: VaultFace,
+    face: Arc<dyn Face>,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
     let identity = IdentityLayer::new(|extensions| Some(extensions.get::<PeerAddr>()?.0.ip()))
         .trusting(options.forwarding.clone())
-        .with_face(Arc::new(face));
+        .with_face(face);
     let service = identity.layer(front);
     let address = listener.local_addr();
     async move {

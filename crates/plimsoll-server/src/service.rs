@@ -16,7 +16,7 @@ use plimsoll::{Flow, Timestamp};
 use plimsoll_daemon::{clock, metrics};
 use plimsoll_http::Vouched;
 use plimsoll_http::door::Ticket;
-use plimsoll_http::refusal::VaultFace;
+use plimsoll_http::refusal::Face;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault};
 use serde_json::Value;
 use tower::Service;
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) routes: Arc<VaultRoutes>,
     pub(crate) logins: Arc<Vouched>,
-    pub(crate) face: VaultFace,
+    pub(crate) face: Arc<dyn Face>,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: Arc<InFlight>,
@@ -125,7 +125,7 @@ impl Api {
                 shared.routes.learn(parts, body, response.written_bytes);
                 face::encode(&id, &response)
             }
-            Err(error) => face::error(&shared.face, &id, &error),
+            Err(error) => face::error(&*shared.face, &parts.headers, &id, &error),
         }
     }
 
@@ -174,7 +174,7 @@ impl Shared {
         let id = request.id.clone();
         let granted = match self.vault.handle(request, None).await {
             Ok(response) => response.data.and_then(|mut data| data.remove(path)),
-            Err(error) => return Some(face::error(&self.face, &id, &error)),
+            Err(error) => return Some(face::error(&*self.face, &parts.headers, &id, &error)),
         };
         let granted = granted.as_ref().and_then(Value::as_array).is_some_and(|capabilities| {
             capabilities.iter().any(|capability| capability == wanted || capability == "root")

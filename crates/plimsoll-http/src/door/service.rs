@@ -50,11 +50,11 @@ where
             let unread = !body.is_end_stream();
             let entered = match enter(&shared, &parts) {
                 Ok(entered) => entered,
-                Err(refusal) => return Ok(respond(&*shared.face, refusal, unread)),
+                Err(refusal) => return Ok(respond(&*shared.face, &parts.headers, refusal, unread)),
             };
             let body = match body::read(body, shared.limits).await {
                 Ok(body) => body,
-                Err(error) => return Ok(respond(&*shared.face, error.into(), true)),
+                Err(error) => return Ok(respond(&*shared.face, &parts.headers, error, true)),
             };
             if let Entered::Asked(demand) = entered {
                 // The last byte is in: now the place is real.
@@ -62,8 +62,7 @@ where
                 match shared.gates.write.admit((shared.clock)(), &demand) {
                     Ok(place) => drop(parts.extensions.insert(Ticket::new(place))),
                     Err(rejection) => {
-                        let refusal = Refusal::from(rejection);
-                        return Ok(respond(&*shared.face, refusal, false));
+                        return Ok(respond(&*shared.face, &parts.headers, rejection, false));
                     }
                 }
             }

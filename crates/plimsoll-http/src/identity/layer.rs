@@ -111,7 +111,7 @@ where
             }
             Err(error) => {
                 let unread = !request.body().is_end_stream();
-                Answer::refused(respond(&*self.layer.face, error.into(), unread))
+                Answer::refused(respond(&*self.layer.face, request.headers(), error, unread))
             }
         }
     }

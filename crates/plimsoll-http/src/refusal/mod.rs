@@ -1,53 +1,112 @@
 //! Refusals as HTTP responses.
 //!
-//! A refusal says which gate refused and why, that nothing was executed, and when
-//! to come back. What it looks like is the matter of a *face*: Vault's clients
-//! look for `{"errors": [...]}`, others for RFC 9457 problem details.
+//! A refusal says what was refused and by whom, that nothing was executed, and
+//! when to come back if that helps. What it *means* is the same for everybody and
+//! is decided here: status, headers, a stable code, the details. What it *looks
+//! like* is the matter of a [`Face`]: Vault's clients look for `{"errors": [...]}`,
+//! Azure's for `{"error": {"code": ...}}`, others for RFC 9457 problem details, and
+//! people for a sentence.
+//!
+//! | status | when | Retry-After |
+//! |---|---|---|
+//! | 503 | a gate is at its load line | yes: [d, 2 d) around the gate's own estimate |
+//! | 503 | maintenance | yes: to the end of the window, or 60-300 s |
+//! | 429 | this client is over its quota | yes: until there is room, and a little more |
+//! | 507 | no space to store more | no: nobody knows, and it is not to be repeated |
+//! | 410 | retired for good | no |
+//! | 413, 408, 431, 400 | too large, too slow, malformed | no: the same again would fare no better |
+//! | 400, 409, 422 | `Idempotency-Key` | no |
+//!
+//! A Retry-After is drawn by lot for each refusal: many clients sleep exactly as
+//! long as they are told, and would come back together.
 
+mod azure;
+mod negotiate;
+mod people;
 mod problem;
+pub mod ratelimit;
+mod respond;
+mod told;
 mod vault;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER};
-use http::{HeaderName, Response, StatusCode};
+use http::StatusCode;
 use plimsoll::{Reason, Rejection};
-use rand::Rng;
 
 use crate::body::BodyError;
 use crate::identity::ForwardingError;
+use crate::limits::HeadersTooLarge;
+use crate::maintenance::Plan;
+use crate::refusal::ratelimit::Allowance;
 
+pub use crate::refusal::azure::AzureFace;
+pub use crate::refusal::negotiate::Negotiated;
+pub use crate::refusal::people::{HtmlFace, TextFace};
 pub use crate::refusal::problem::ProblemFace;
+pub use crate::refusal::respond::{Face, Rendered, respond};
+pub use crate::refusal::told::Told;
 pub use crate::refusal::vault::VaultFace;
 
-/// Milliseconds, for clients to which Retry-After's whole seconds are too coarse.
-const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-/// The longest Retry-After of an overload: longer ones park clients beyond it.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
-
 /// Why a request was not executed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Refusal {
     /// 503: a gate is at its load line.
     Overloaded(Rejection),
     /// 507: there is no space to store more. Nobody can tell when there will be.
     NoSpace(Rejection),
+    /// 429: this client asked too much.
+    Throttled(Throttled),
+    /// 503, or 410 for what is retired: closed on purpose.
+    Closed {
+        /// The window.
+        plan: Arc<Plan>,
+        /// How long it is still in force, if anybody knows.
+        remaining: Option<Duration>,
+    },
     /// 413: the body is too large.
     TooLarge(BodyError),
     /// 408: the body did not come in time.
     TooSlow(BodyError),
     /// 400: the body broke off.
     BrokeOff,
+    /// 431: the headers are too large.
+    HeadersTooLarge(HeadersTooLarge),
     /// 400: what the request says of its origin.
     Origin(ForwardingError),
+    /// 400, 409, 422: its `Idempotency-Key`.
+    Idempotency(IdempotencyError),
 }
 
-impl From<ForwardingError> for Refusal {
-    fn from(error: ForwardingError) -> Self {
-        Self::Origin(error)
-    }
+/// A client that is over one of its quotas.
+#[derive(Clone, Debug)]
+pub struct Throttled {
+    /// The quota's name.
+    pub quota: String,
+    /// One sentence for people.
+    pub message: String,
+    /// When there is room again.
+    pub retry_after: Duration,
+    /// All policies that the request met, first the one it broke.
+    pub allowances: Vec<Allowance>,
+}
+
+/// What is wrong with an `Idempotency-Key`
+/// (draft-ietf-httpapi-idempotency-key-header).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdempotencyError {
+    /// 400.
+    #[error("the Idempotency-Key header must be one quoted string of 1 to 255 characters")]
+    Malformed,
+    /// 409.
+    #[error("a request with this Idempotency-Key is still in progress")]
+    InProgress,
+    /// 422.
+    #[error("this Idempotency-Key was used for a different request")]
+    Reused,
 }
 
 impl From<Rejection> for Refusal {
@@ -69,15 +128,58 @@ impl From<BodyError> for Refusal {
     }
 }
 
+impl From<HeadersTooLarge> for Refusal {
+    fn from(error: HeadersTooLarge) -> Self {
+        Self::HeadersTooLarge(error)
+    }
+}
+
+impl From<ForwardingError> for Refusal {
+    fn from(error: ForwardingError) -> Self {
+        Self::Origin(error)
+    }
+}
+
+impl From<IdempotencyError> for Refusal {
+    fn from(error: IdempotencyError) -> Self {
+        Self::Idempotency(error)
+    }
+}
+
 impl Refusal {
     /// Its status code.
-    pub const fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
-            Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Closed { plan, .. } if plan.is_for_good() => StatusCode::GONE,
+            Self::Overloaded(_) | Self::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadersTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BrokeOff | Self::Origin(_) => StatusCode::BAD_REQUEST,
+            Self::Idempotency(IdempotencyError::Malformed) => StatusCode::BAD_REQUEST,
+            Self::Idempotency(IdempotencyError::InProgress) => StatusCode::CONFLICT,
+            Self::Idempotency(IdempotencyError::Reused) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+
+    /// Its stable name, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Overloaded(_) => "overloaded",
+            Self::NoSpace(_) => "insufficient_storage",
+            Self::Throttled(_) => "quota_exceeded",
+            Self::Closed { plan, .. } if plan.is_for_good() => "retired",
+            Self::Closed { .. } => "maintenance",
+            Self::TooLarge(_) => "content_too_large",
+            Self::TooSlow(_) => "content_too_slow",
+            Self::BrokeOff => "content_broke_off",
+            Self::HeadersTooLarge(_) => "headers_too_large",
+            Self::Origin(_) => "origin",
+            Self::Idempotency(IdempotencyError::Malformed) => "idempotency_key_malformed",
+            Self::Idempotency(IdempotencyError::InProgress) => "idempotency_key_in_progress",
+            Self::Idempotency(IdempotencyError::Reused) => "idempotency_key_reused",
         }
     }
 
@@ -94,79 +196,13 @@ impl Refusal {
                  deletes go on",
                 rejection.gate.name()
             ),
+            Self::Throttled(throttled) => throttled.message.clone(),
+            Self::Closed { plan, .. } => plan.message(),
             Self::TooLarge(error) | Self::TooSlow(error) => error.to_string(),
             Self::BrokeOff => BodyError::BrokeOff.to_string(),
+            Self::HeadersTooLarge(error) => error.to_string(),
             Self::Origin(error) => error.to_string(),
+            Self::Idempotency(error) => error.to_string(),
         }
     }
-}
-
-/// A refusal with the wait that this client, and no other, is told.
-#[derive(Clone, Copy, Debug)]
-pub struct Told {
-    /// What is refused and why.
-    pub refusal: Refusal,
-    /// When to come back, if that helps.
-    pub retry_after: Option<Duration>,
-}
-
-impl Told {
-    /// Adds the jitter: everyone told the same second would be back in it. The
-    /// wait is drawn from [d, 2 d), so that nobody comes before the time the gate
-    /// expects to have room.
-    pub fn new(refusal: Refusal) -> Self {
-        let retry_after = match &refusal {
-            Refusal::Overloaded(rejection) => {
-                let stretched = rejection.retry_after.mul_f64(rand::rng().random_range(1.0..2.0));
-                Some(stretched.min(RETRY_AFTER_MAX))
-            }
-            _ => None,
-        };
-        Self { refusal, retry_after }
-    }
-
-    /// [`Told::retry_after`] in milliseconds.
-    pub fn retry_after_ms(&self) -> Option<u64> {
-        self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
-    }
-}
-
-/// How refusals look to one kind of client.
-pub trait Face: Send + Sync + 'static {
-    /// The body's media type.
-    fn content_type(&self) -> &'static str;
-
-    /// The body.
-    fn body(&self, told: &Told) -> Bytes;
-
-    /// Where people find out more, for `Link: rel="status"` (RFC 8631).
-    fn status_page(&self) -> Option<&str> {
-        None
-    }
-}
-
-/// The response that `face` gives to a refusal. `unread` closes the connection
-/// after the answer: the rest of the request's body is still on its way, and
-/// reading it only to throw it away would cost what was refused to save.
-pub fn respond<B: From<Bytes>>(face: &dyn Face, refusal: Refusal, unread: bool) -> Response<B> {
-    let told = Told::new(refusal);
-    let mut response = Response::new(B::from(face.body(&told)));
-    *response.status_mut() = refusal.status();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(face.content_type()));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(ms) = told.retry_after_ms() {
-        // RFC 9110 10.2.3: whole seconds. Rounded up, so never 0.
-        headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1)));
-        headers.insert(RETRY_AFTER_MS, HeaderValue::from(ms));
-    }
-    if let Some(page) = face.status_page()
-        && let Ok(link) = HeaderValue::from_str(&format!("<{page}>; rel=\"status\""))
-    {
-        headers.insert(LINK, link);
-    }
-    if unread {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }

@@ -1,14 +1,16 @@
 //! Refusals as RFC 9457 problem details.
 
-use bytes::Bytes;
-use serde_json::json;
+use http::HeaderMap;
+use serde_json::{Value, json};
 
-use crate::refusal::{Face, Refusal, Told};
+use crate::refusal::{Face, Refusal, Rendered, Told};
 
-/// Registered for a temporary lack of capacity by the RateLimit header fields
-/// draft (draft-ietf-httpapi-ratelimit-headers).
+/// Registered by the RateLimit header fields draft
+/// (draft-ietf-httpapi-ratelimit-headers).
 const REDUCED_CAPACITY: &str =
     "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+/// From the same draft.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 /// `application/problem+json`, for any HTTP client.
 #[derive(Clone, Debug, Default)]
@@ -18,31 +20,36 @@ pub struct ProblemFace {
 }
 
 impl Face for ProblemFace {
-    fn content_type(&self) -> &'static str {
-        "application/problem+json"
-    }
-
-    fn body(&self, told: &Told) -> Bytes {
+    fn render(&self, told: &Told, _: &HeaderMap) -> Rendered {
         let status = told.refusal.status();
-        let mut body = json!({
+        let mut body = told.details();
+        if let Value::Object(problem) = json!({
+            "type": kind(&told.refusal),
             "title": status.canonical_reason(),
             "status": status.as_u16(),
             "detail": told.refusal.message(),
-            "executed": false,
-        });
-        if let Refusal::Overloaded(rejection) = &told.refusal {
-            body["type"] = REDUCED_CAPACITY.into();
-            body["gate"] = rejection.gate.name().into();
-            body["reason"] = rejection.reason.name().into();
-            body["retry_after_ms"] = told.retry_after_ms().into();
+        }) {
+            body.extend(problem);
         }
-        if let Some(page) = &self.status_page {
-            body["status_page"] = page.as_str().into();
+        if let Refusal::Throttled(throttled) = &told.refusal {
+            body.insert("violated-policies".to_owned(), json!([throttled.quota]));
         }
-        body.to_string().into()
+        Rendered {
+            content_type: "application/problem+json",
+            body: Value::Object(body).to_string().into(),
+        }
     }
 
     fn status_page(&self) -> Option<&str> {
         self.status_page.as_deref()
+    }
+}
+
+/// `about:blank`: no more than the status says.
+const fn kind(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Overloaded(_) => REDUCED_CAPACITY,
+        Refusal::Throttled(_) => QUOTA_EXCEEDED,
+        _ => "about:blank",
     }
 }

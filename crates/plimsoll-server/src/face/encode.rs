@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Response as Http, StatusCode};
+use http::{HeaderMap, Response as Http, StatusCode};
 use http_body_util::Full;
-use plimsoll_http::refusal::{Face, Refusal, respond};
+use plimsoll_http::refusal::{Face, respond};
 use plimsoll_vault::{AuthResponse, Response, VaultError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -50,9 +50,14 @@ pub(crate) fn encode(request_id: &str, response: &Response) -> HttpResponse {
 }
 
 /// An error as Vault's clients read it. What the operator reads is logged here.
-pub(crate) fn error(face: &dyn Face, request_id: &str, error: &VaultError) -> HttpResponse {
+pub(crate) fn error(
+    face: &dyn Face,
+    headers: &HeaderMap,
+    request_id: &str,
+    error: &VaultError,
+) -> HttpResponse {
     match error {
-        VaultError::Rejected(rejection) => respond(face, Refusal::from(*rejection), false),
+        VaultError::Rejected(rejection) => respond(face, headers, *rejection, false),
         VaultError::OutcomeUnknown(why) => {
             tracing::error!(request_id, why, "outcome unknown");
             let body = json!({

@@ -8,7 +8,7 @@ use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Mode, Timestamp};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
-use plimsoll_http::refusal::{Face, VaultFace};
+use plimsoll_http::refusal::Face;
 use plimsoll_http::vault::is_administration;
 use plimsoll_http::{Flows, Vouched};
 use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
@@ -37,6 +37,7 @@ pub(crate) struct Builder {
     pub(crate) static_key: Option<StaticKey>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) face: Arc<dyn Face>,
     /// Of the free space, whichever store is in it.
     pub(crate) disk: Arc<HeadroomGate>,
     /// In dev mode: the disk can be slowed down later, so it is always wrapped.
@@ -75,7 +76,6 @@ impl Builder {
         let gate: Arc<dyn Admission> = store.admission();
         let monotonic = store.clock();
         let clock: Clock = Arc::new(move || monotonic.now());
-        let face = VaultFace { status_page: config.status_page.clone() };
 
         let mut options = VaultOptions::default();
         options.default_lease_ttl = config.default_lease_ttl;
@@ -109,7 +109,7 @@ impl Builder {
             clock,
             routes: Arc::new(routes),
             logins,
-            face,
+            face: Arc::clone(&self.face),
             health,
             metrics: Arc::clone(&self.metrics),
             in_flight: Arc::clone(&self.in_flight),
@@ -126,11 +126,10 @@ fn service(shared: &Arc<Shared>, options: &ListenerOptions) -> ApiService {
     };
     let limits =
         BodyLimits { bytes_max: options.request_bytes_max, time_max: options.body_time_max };
-    let face: Arc<dyn Face> = Arc::new(shared.face.clone());
     let door = DoorLayer::new(
         shared.gates.of_a_door(),
         Arc::clone(&shared.routes) as _,
-        face,
+        Arc::clone(&shared.face),
         Arc::clone(&shared.clock),
         limits,
     );
