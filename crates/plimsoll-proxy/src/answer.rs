@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use plimsoll_http::refusal::{Face, ProblemFace, Refusal, VaultFace, respond};
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub(crate) enum AnswerFace {
 }
 
 /// An answer instead of the upstream's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Own {
     /// A gate refused, or the body did not come as it should.
     Refused(Refusal),
@@ -50,7 +50,8 @@ impl AnswerFace {
                     Refusal::Overloaded(_) => "connection_limit_reached",
                     _ => "http_request_error",
                 };
-                (respond(self.refusals(), refusal, unread), error)
+                // Whatever the client accepts, it is answered as its upstream would.
+                (respond(self.refusals(), &HeaderMap::new(), refusal, unread), error)
             }
             Own::BadHead(bad) => {
                 let error =
@@ -92,11 +93,13 @@ impl AnswerFace {
         } else {
             format!("{text}: whether the request was executed is unknown")
         };
-        let mut body = match self {
-            Self::Vault(_) => json!({ "errors": [text] }),
-            Self::Problem(_) => json!({
-                "title": status.canonical_reason(), "status": status.as_u16(), "detail": text,
-            }),
+        let (content_type, mut body) = match self {
+            Self::Vault(_) => ("application/json", json!({ "errors": [text] })),
+            Self::Problem(_) => {
+                let (title, status) = (status.canonical_reason(), status.as_u16());
+                let body = json!({ "title": title, "status": status, "detail": text });
+                ("application/problem+json", body)
+            }
         };
         body["code"] = code.into();
         if nothing_executed {
@@ -105,7 +108,7 @@ impl AnswerFace {
         let mut response = Response::new(B::from(format!("{body}\n").into()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.refusals().content_type()));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if unread {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
