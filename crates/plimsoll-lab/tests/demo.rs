@@ -80,6 +80,7 @@ fn report(seconds: Vec<Second>) -> Report {
         lateness: Latency::default(),
         seconds,
         flows: vec![],
+        retries: None,
         first_error: None,
     }
 }

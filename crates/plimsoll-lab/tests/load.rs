@@ -17,7 +17,7 @@ use std::{
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use plimsoll_lab::load::{LoadError, LoadOptions, Report, measure};
+use plimsoll_lab::load::{Client, LoadError, LoadOptions, Report, measure};
 use plimsoll_listener::{Listener, ListenerConfig, PeerAddr};
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +68,8 @@ async fn answer(
     let body = body.collect().await.unwrap().to_bytes();
     let (status, text) = match head.uri.path() {
         "/mixed" => ([200, 429, 503, 500][nth as usize % 4], "x"),
+        // Refuses two of three, and asks for no wait worth mentioning.
+        "/busy" if nth % 3 < 2 => (503, "busy"),
         "/silent" => std::future::pending().await,
         "/v1/sys/auth/approle" => (400, r#"{"errors":["path is already in use at approle/"]}"#),
         "/v1/auth/approle/role/load/role-id" => (200, r#"{"data":{"role_id":"r"}}"#),
@@ -79,7 +81,8 @@ async fn answer(
         "/v1/sys/mounts/load-kv1" => (403, r#"{"errors":["permission denied"]}"#),
         _ => (200, ""),
     };
-    Ok(Response::builder().status(status).body(Full::from(text)).unwrap())
+    let response = Response::builder().status(status).header("retry-after-ms", 1);
+    Ok(response.body(Full::from(text)).unwrap())
 }
 
 fn options(server: &Server, operation: &str, phases: &str) -> LoadOptions {
@@ -190,4 +193,29 @@ fn an_address_that_is_not_plain_http_is_named() {
         load(&options).unwrap_err().to_string(),
         "address \"https://127.0.0.1:8200\": the load generator speaks plain http only"
     );
+}
+
+#[test]
+fn a_naive_client_sends_three_at_once_and_a_storming_one_never_waits() {
+    for client in [Client::Naive, Client::Storm] {
+        let server = serve();
+        let mut options = options(&server, "GET:/busy", "100ms:10");
+        options.client = Some(client);
+        let report = load(&options).unwrap();
+        let retries = report.retries.unwrap();
+        assert_eq!((report.outcomes.ok, retries.attempts, retries.gave_up), (1, 3, 0));
+        assert_eq!((retries.client, retries.time_to_success.count), (client, 1));
+        assert!(retries.time_to_success.max_ms < 1_000.0, "{retries:?}");
+    }
+}
+
+#[test]
+fn a_polite_client_waits_and_what_it_gives_up_counts_as_its_patience() {
+    let server = serve();
+    let mut options = options(&server, "POST:/busy", "100ms:10");
+    (options.client, options.attempts_max) = (Some(Client::Polite), Some(2));
+    let report = load(&options).unwrap();
+    let retries = report.retries.unwrap();
+    assert_eq!((report.outcomes.refused, retries.attempts, retries.gave_up), (1, 2, 1));
+    assert!((29_900.0..30_100.0).contains(&retries.time_to_success.p50_ms), "{retries:?}");
 }

@@ -75,7 +75,7 @@ impl Load {
             if at >= self.duration {
                 return;
             }
-            self.requests.render(self.sequence.replace(self.sequence.get() + 1), &mut request);
+            self.requests.render(self.sequence.replace(self.sequence.get() + 1), "", &mut request);
             let outcome = match timeout(self.timeout, pool.exchange(&request)).await {
                 Err(_) => Outcome::Timeout,
                 Ok(Ok(answer)) => Outcome::of_status(answer.status),

@@ -13,9 +13,13 @@
 //! **Closed loop** (`--closed-loop N`): N connections, each as fast as it can.
 //! That measures capacity, not what clients feel.
 //!
+//! **With a client** (`--client`): what is due is a logical request, sent again and
+//! again as that client does it, and counted once, by what became of it in the end.
+//!
 //! Each request is counted in the second in which it was *due*, whatever became
 //! of it and whenever; the columns of a second add up to what was offered in it.
 
+mod client;
 mod closed;
 mod error;
 mod flow;
@@ -38,11 +42,12 @@ use tokio::runtime::Builder;
 use self::request::Requests;
 
 pub use self::{
+    client::Client,
     error::LoadError,
     flow::Flow,
     operation::{CustomOperation, Operation},
     options::LoadOptions,
-    report::{FlowReport, Latency, Outcomes, Report, Second},
+    report::{FlowReport, Latency, Outcomes, Report, RetryReport, Second},
     target::Target,
 };
 

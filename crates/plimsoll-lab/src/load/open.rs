@@ -14,13 +14,15 @@ use tokio::{
 };
 
 use super::{
-    LoadError, LoadOptions, Progress, Report, Target,
+    Client, Flow, LoadError, LoadOptions, Progress, Report, Target,
+    client::{self, Ended, Polite},
     pacer::{self, Due},
     pool::Pool,
     record::Recorder,
     report::Outcome,
     request::Requests,
 };
+use crate::wire::Answer;
 
 /// Time to get ready before the first request is due.
 const LEAD: Duration = Duration::from_millis(20);
@@ -32,9 +34,13 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 struct Load {
     begin: Instant,
     timeout: Duration,
+    client: Option<Client>,
+    patience: Duration,
     in_flight_max: usize,
     requests: Arc<Requests>,
     pools: Vec<Pool>,
+    /// One for each flow, if the clients are polite.
+    polite: Vec<Polite>,
     recorder: RefCell<Recorder>,
     in_flight: Cell<usize>,
     idle: Notify,
@@ -50,12 +56,16 @@ pub(super) async fn drive(
 ) -> Result<Report, LoadError> {
     let flows = options.expanded_flows();
     let begin = Instant::now() + LEAD;
+    let polite = |_: &Flow| Polite::new(requests.method(), options.attempts_max);
     let load = Rc::new(Load {
         begin,
         timeout: options.timeout,
+        client: options.client,
+        patience: options.patience,
         in_flight_max: options.in_flight_max,
-        requests,
         pools: flows.iter().map(|flow| Pool::new(target.addr, flow.source)).collect(),
+        polite: flows.iter().map(polite).collect(),
+        requests,
         recorder: RefCell::new(Recorder::new(flows.into_iter().map(|flow| flow.name))),
         in_flight: Cell::new(0),
         idle: Notify::new(),
@@ -101,9 +111,12 @@ impl Load {
         self.recorder.borrow_mut().sent(late);
         let load = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let outcome = load.request(due, sequence).await;
+            let ended = load.request(due, sequence).await;
             let latency = load.begin.elapsed().saturating_sub(due.at);
-            load.recorder.borrow_mut().ended(due.flow, due.at, outcome, latency);
+            let mut recorder = load.recorder.borrow_mut();
+            recorder.ended(due.flow, due.at, ended.outcome, latency);
+            recorder.tried(due.at, ended, latency, load.patience);
+            drop(recorder);
             load.in_flight.set(load.in_flight.get() - 1);
             if load.in_flight.get() == 0 {
                 load.idle.notify_one();
@@ -111,25 +124,50 @@ impl Load {
         });
     }
 
-    async fn request(&self, due: Due, sequence: u64) -> Outcome {
+    /// Sends what is due, once or as its client does it.
+    async fn request(&self, due: Due, sequence: u64) -> Ended {
+        let Some(client) = self.client else {
+            let until = self.begin + due.at + self.timeout;
+            let answer = self.attempt(due.flow, sequence, "", until).await;
+            let outcome = answer.map_or_else(|failed| failed, |answer| answer.outcome());
+            return Ended { outcome, attempts: 1 };
+        };
+        let until = self.begin + due.at + self.patience;
+        let send = async |more: String| {
+            let until = until.min(Instant::now() + self.timeout);
+            self.attempt(due.flow, sequence, &more, until).await
+        };
+        match client {
+            Client::Polite => self.polite[due.flow].request(until, send).await,
+            Client::Naive => client::insist(until, client::naive, || send(String::new())).await,
+            Client::Storm => client::insist(until, client::storm, || send(String::new())).await,
+        }
+    }
+
+    /// Sends it once.
+    async fn attempt(
+        &self,
+        flow: usize,
+        sequence: u64,
+        more: &str,
+        until: Instant,
+    ) -> Result<Answer, Outcome> {
         let mut request = self.buffers.borrow_mut().pop().unwrap_or_default();
-        self.requests.render(sequence, &mut request);
-        let patience_ends = self.begin + due.at + self.timeout;
-        let outcome = timeout_at(patience_ends, self.pools[due.flow].exchange(&request)).await;
+        self.requests.render(sequence, more, &mut request);
+        let outcome = timeout_at(until, self.pools[flow].exchange(&request)).await;
         self.buffers.borrow_mut().push(request);
         match outcome {
-            Err(_) => Outcome::Timeout,
+            Err(_) => Err(Outcome::Timeout),
             Ok(Err(error)) => {
                 self.first_error.borrow_mut().get_or_insert_with(|| error.to_string());
-                Outcome::Error
+                Err(Outcome::Error)
             }
             Ok(Ok(answer)) => {
-                let outcome = Outcome::of_status(answer.status);
-                if outcome == Outcome::Error {
+                if answer.outcome() == Outcome::Error {
                     let reason = || format!("status {}", answer.status);
                     self.first_error.borrow_mut().get_or_insert_with(reason);
                 }
-                outcome
+                Ok(answer)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Flow, Operation};
+use super::{Client, Flow, Operation};
 use crate::schedule::{Schedule, Spacing, parse_duration};
 
 /// Drive a load against a Vault-compatible server, or any HTTP server.
@@ -56,6 +56,18 @@ pub struct LoadOptions {
     /// After this long without an answer a client gives up and closes its connection
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     pub timeout: Duration,
+
+    /// Send each request again until it succeeds, as such a client does
+    #[arg(long, value_enum, conflicts_with = "closed_loop")]
+    pub client: Option<Client>,
+
+    /// How long a client goes on with one request; given up counts as this long
+    #[arg(long, default_value = "30s", requires = "client", value_parser = parse_duration)]
+    pub patience: Duration,
+
+    /// Attempts of the polite client, instead of those that it ships with
+    #[arg(long, value_name = "ATTEMPTS", requires = "client")]
+    pub attempts_max: Option<u32>,
 
     /// Requests in flight; those due beyond it are counted as dropped, not sent
     #[arg(long, default_value_t = 10_000, value_name = "REQUESTS")]
@@ -112,6 +124,9 @@ impl LoadOptions {
             closed_loop: None,
             duration: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
+            client: None,
+            patience: Duration::from_secs(30),
+            attempts_max: None,
             in_flight_max: 10_000,
             keys: 1_000,
             value_bytes: 100,

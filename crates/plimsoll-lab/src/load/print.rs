@@ -136,6 +136,13 @@ fn totals(report: &Report) {
     if report.closed_loop_connections.is_none() {
         latency("lateness", &report.lateness);
     }
+    if let Some(retries) = &report.retries {
+        latency("to success", &retries.time_to_success);
+        println!(
+            "\n{:.2} attempts a request, {:.1} successes a second, {} given up",
+            retries.attempts_per_request, retries.successes_per_s, retries.gave_up
+        );
+    }
     if let Some(error) = &report.first_error {
         println!("\nfirst error: {error}");
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::{FlowReport, Latency, LoadOptions, Outcomes, Report, Second, report::Outcome};
+use super::{
+    Client, FlowReport, Latency, LoadOptions, Outcomes, Report, RetryReport, Second, client::Ended,
+    report::Outcome,
+};
 
 /// Two digits are enough for the curve of a second, three for the totals.
 const SECOND_DIGITS: u8 = 2;
@@ -22,6 +25,19 @@ pub(super) struct Recorder {
     accepted_us: Histogram<u64>,
     refused_us: Histogram<u64>,
     lateness_us: Histogram<u64>,
+    retries: RetryRecord,
+}
+
+/// Logical requests, whatever their attempts came to.
+#[derive(Debug)]
+struct RetryRecord {
+    attempts: u64,
+    requests: u64,
+    gave_up: u64,
+    /// What was given up is in it with the whole patience.
+    to_success_us: Histogram<u64>,
+    /// By the second in which they succeeded.
+    succeeded: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -54,6 +70,33 @@ impl Recorder {
             accepted_us: histogram(TOTAL_DIGITS),
             refused_us: histogram(TOTAL_DIGITS),
             lateness_us: histogram(TOTAL_DIGITS),
+            retries: RetryRecord {
+                attempts: 0,
+                requests: 0,
+                gave_up: 0,
+                to_success_us: histogram(TOTAL_DIGITS),
+                succeeded: Vec::new(),
+            },
+        }
+    }
+
+    /// A logical request that was due at `at` came to its end after `latency`.
+    pub(super) fn tried(
+        &mut self,
+        at: Duration,
+        ended: Ended,
+        latency: Duration,
+        patience: Duration,
+    ) {
+        let retries = &mut self.retries;
+        retries.requests += 1;
+        retries.attempts += u64::from(ended.attempts);
+        if ended.outcome == Outcome::Ok {
+            *nth(&mut retries.succeeded, second_of(at + latency)) += 1;
+            record(&mut retries.to_success_us, latency);
+        } else {
+            retries.gave_up += 1;
+            record(&mut retries.to_success_us, patience);
         }
     }
 
@@ -103,6 +146,7 @@ impl Recorder {
             accepted: Latency::of(&self.accepted_us),
             refused: Latency::of(&self.refused_us),
             lateness: Latency::of(&self.lateness_us),
+            retries: options.client.map(|client| self.retries.report(client, duration_s)),
             seconds: self.seconds(),
             flows: self.flows(),
             first_error,
@@ -127,6 +171,21 @@ impl Recorder {
             seconds: record.seconds.clone(),
         };
         self.flows.iter().map(flow).collect()
+    }
+}
+
+impl RetryRecord {
+    fn report(&self, client: Client, duration_s: f64) -> RetryReport {
+        let during = self.succeeded.iter().take(duration_s.ceil() as usize).sum::<u64>();
+        RetryReport {
+            client,
+            attempts: self.attempts,
+            attempts_per_request: self.attempts as f64 / self.requests.max(1) as f64,
+            gave_up: self.gave_up,
+            successes_per_s: during as f64 / duration_s,
+            time_to_success: Latency::of(&self.to_success_us),
+            succeeded: self.succeeded.clone(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Client;
 use crate::schedule::Schedule;
 
 /// What became of one request.
@@ -133,6 +134,26 @@ pub struct FlowReport {
     pub seconds: Vec<Outcomes>,
 }
 
+/// What clients that try again came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RetryReport {
+    /// Which client.
+    pub client: Client,
+    /// How often anything was sent.
+    pub attempts: u64,
+    /// The same for each logical request.
+    pub attempts_per_request: f64,
+    /// Logical requests that never succeeded.
+    pub gave_up: u64,
+    /// Logical requests that succeeded while the load lasted, per second of it.
+    pub successes_per_s: f64,
+    /// From the moment a logical request was due to its success; what was given up
+    /// is in it with the client's whole patience.
+    pub time_to_success: Latency,
+    /// Successes by the second in which they came, those after the load included.
+    pub succeeded: Vec<u64>,
+}
+
 /// What a load found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -156,6 +177,8 @@ pub struct Report {
     pub refused: Latency,
     /// How late the generator itself sent: what its figures can be trusted to.
     pub lateness: Latency,
+    /// What became of logical requests, if clients try again.
+    pub retries: Option<RetryReport>,
     /// Second by second.
     pub seconds: Vec<Second>,
     /// Flow by flow.

@@ -104,8 +104,13 @@ impl Requests {
         Self::new(Method::POST, "/v1/auth/userpass/login/load", &[body], target, options, false)
     }
 
-    /// Puts the `sequence`-th request of the load into `out`.
-    pub(super) fn render(&self, sequence: u64, out: &mut Vec<u8>) {
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Puts the `sequence`-th request of the load into `out`, with `more` header
+    /// lines.
+    pub(super) fn render(&self, sequence: u64, more: &str, out: &mut Vec<u8>) {
         let key = sequence % self.keys;
         out.clear();
         out.extend_from_slice(self.method.as_str().as_bytes());
@@ -113,6 +118,7 @@ impl Requests {
         self.path.render(key, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         out.extend_from_slice(self.headers.as_bytes());
+        out.extend_from_slice(more.as_bytes());
         if self.bodies.is_empty() {
             out.extend_from_slice(b"\r\n");
             return;
@@ -156,7 +162,7 @@ mod tests {
         options.body = r#"{"n":{n}}"#.to_owned();
         let target = Target { addr: "127.0.0.1:1".parse().unwrap(), host: "h:1".to_owned() };
         let mut out = Vec::new();
-        Requests::unprepared(&target, &options).unwrap().render(sequence, &mut out);
+        Requests::unprepared(&target, &options).unwrap().render(sequence, "", &mut out);
         String::from_utf8(out).unwrap()
     }
 

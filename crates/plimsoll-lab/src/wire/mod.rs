@@ -10,9 +10,12 @@ mod response;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
 };
 
 use bytes::{Buf, BytesMut};
+use http::StatusCode;
+use plimsoll_retry::Reply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -32,6 +35,23 @@ pub struct Answer {
     pub status: u16,
     /// Whether the connection may carry another request.
     pub keep_alive: bool,
+    /// The wait that a refusal asks for.
+    pub retry_after: Option<Duration>,
+}
+
+impl Reply for Answer {
+    fn status(&self) -> StatusCode {
+        // What is no status is no answer to rely on.
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    fn retry_after(&self, _: SystemTime) -> Option<Duration> {
+        self.retry_after
+    }
+
+    fn is_kept(&self) -> bool {
+        true
+    }
 }
 
 /// A connection to a server.
@@ -88,7 +108,8 @@ impl Connection {
             Framing::Chunked => self.take_chunks(body.as_deref_mut()).await?,
             Framing::UntilClose => self.take_rest(body).await?,
         }
-        Ok(Answer { status: head.status, keep_alive: head.keep_alive })
+        let Head { status, keep_alive, retry_after, .. } = head;
+        Ok(Answer { status, keep_alive, retry_after })
     }
 
     async fn head(&mut self) -> io::Result<Head> {

@@ -1,6 +1,11 @@
 //! Response heads and chunk sizes, from bytes.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::invalid;
 
@@ -22,6 +27,7 @@ pub(super) struct Head {
     pub(super) status: u16,
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// The head at the start of `buf` and its length; `None` if it is not complete.
@@ -53,7 +59,18 @@ pub(super) fn parse_head(buf: &[u8]) -> io::Result<Option<(Head, usize)>> {
         (_, false, None) => Framing::UntilClose,
     };
     let keep_alive = keep_alive && framing != Framing::UntilClose;
-    Ok(Some((Head { status, framing, keep_alive }, bytes)))
+    let retry_after = matches!(status, 429 | 503).then(|| retry_after(response.headers)).flatten();
+    Ok(Some((Head { status, framing, keep_alive, retry_after }, bytes)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "dates in Retry-After need the wall clock")]
+fn retry_after(fields: &[httparse::Header<'_>]) -> Option<Duration> {
+    let header = |field: &httparse::Header<'_>| {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(field.value).ok()?))
+    };
+    let headers: HeaderMap = fields.iter().filter_map(header).collect();
+    plimsoll_retry::retry_after(&headers, SystemTime::now())
 }
 
 /// The chunk size at the start of `buf` and the length of its line.
@@ -96,6 +113,18 @@ mod tests {
         assert!(!head("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").keep_alive);
         assert!(!head("HTTP/1.0 204 No Content\r\n\r\n").keep_alive);
         assert!(!head("HTTP/1.1 200 OK\r\n\r\n").keep_alive);
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back() {
+        let wait = |status| {
+            let text = format!("HTTP/1.1 {status} X\r\nRetry-After: 2\r\n\r\n");
+            head(&text).retry_after
+        };
+        assert_eq!(
+            [503, 429, 200].map(wait),
+            [Some(2), Some(2), None].map(|s| s.map(Duration::from_secs))
+        );
     }
 
     #[test]
