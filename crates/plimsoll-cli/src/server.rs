@@ -31,6 +31,9 @@ pub(crate) struct ServerArgs {
     /// Answer health, readiness and metrics here, on a thread of their own.
     #[arg(long, value_name = "ADDRESS")]
     health_listen: Option<SocketAddr>,
+    /// Accept secondaries here, once this server is a primary.
+    #[arg(long, value_name = "ADDRESS")]
+    cluster_listen: Option<SocketAddr>,
     /// What the gates do with their verdicts: off, monitor, enforce.
     #[arg(long, value_name = "MODE")]
     protection: Option<Mode>,
@@ -55,6 +58,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
         config.listeners = vec![ListenerOptions::plain(address)];
     }
     config.health_listen = args.health_listen.or(config.health_listen);
+    config.cluster_address = args.cluster_listen.or(config.cluster_address);
     config.protection = args.protection.unwrap_or(config.protection);
     // Removed when the server ends.
     let mut fresh_dir = None;

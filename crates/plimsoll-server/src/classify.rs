@@ -119,7 +119,7 @@ pub(crate) fn remote(parts: &Parts) -> IpAddr {
 }
 
 /// How long the client waits: as it says itself, and not for ever.
-fn patience(parts: &Parts) -> Duration {
+pub(crate) fn patience(parts: &Parts) -> Duration {
     preferred_wait(&parts.headers).unwrap_or(PATIENCE_MAX).min(PATIENCE_MAX)
 }
 

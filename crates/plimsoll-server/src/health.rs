@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::face::{self, HttpResponse, json_response, message};
 use crate::gates::Gates;
+use crate::replication::Following;
 
 /// Held over the load line from which a server counts as degraded.
 const DEGRADED_SATURATION: f64 = 0.75;
@@ -50,6 +51,8 @@ pub(crate) struct Health {
     pub(crate) vault: Arc<Vault>,
     pub(crate) gates: Gates,
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The primary, for a secondary.
+    pub(crate) following: Arc<Following>,
     /// Why the store takes no more writes, if it does not.
     pub(crate) storage_fault: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -65,6 +68,7 @@ impl Health {
 
     fn answer(&self, query: &BTreeMap<String, String>) -> HttpResponse {
         let status = self.vault.status();
+        let following = self.vault.is_following();
         let now = (self.clock)();
         let gates: BTreeMap<&str, Load> = self
             .gates
@@ -81,18 +85,31 @@ impl Health {
             ("uninitcode", 501)
         } else if status.sealed || fault.is_some() {
             ("sealedcode", 503)
+        } else if following && !is_true(query, "perfstandbyok") {
+            ("performancestandbycode", 473)
         } else if load == Load::Overloaded && query.contains_key("overloadedcode") {
             ("overloadedcode", 200)
         } else {
             ("activecode", 200)
         };
+        let replication = following.then(|| {
+            let (state, lag) = (self.following.state(), self.following.lag(now));
+            json!({
+                "state": state.name(),
+                "reason": state.reason(),
+                "lag_groups": lag.groups,
+                "lag_bytes": lag.bytes,
+                "lag_ms": lag.age.as_secs_f64() * 1000.0,
+            })
+        });
         let Some(code) = code(query, parameter, default) else { return message(400, "") };
         let body = json!({
             "initialized": status.initialized,
             "sealed": status.sealed,
-            "standby": false,
-            "performance_standby": false,
-            "replication_performance_mode": "disabled",
+            "standby": following,
+            "performance_standby": following,
+            "replication_performance_mode": if following { "secondary" } else { "disabled" },
+            "replication": replication,
             "replication_dr_mode": "disabled",
             "server_time_utc": clock::unix().as_secs(),
             "version": status.version,
@@ -110,6 +127,11 @@ impl Health {
         });
         json_response(code, &body)
     }
+}
+
+/// As Vault reads a flag: there without a value counts.
+fn is_true(query: &BTreeMap<String, String>, name: &str) -> bool {
+    query.get(name).is_some_and(|value| matches!(&**value, "" | "true" | "1"))
 }
 
 /// The status asked for. A parameter that is no status is 400 in Vault.

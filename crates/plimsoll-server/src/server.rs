@@ -3,8 +3,8 @@
 use core::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use plimsoll::headroom::HeadroomGate;
@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use crate::config::{Config, ConfigError, ListenerOptions};
+use crate::config::{Config, ConfigError, DEFAULT_ADDRESS, ListenerOptions};
 use crate::health_listener;
 use crate::options::ServerOptions;
+use crate::replication::Replication;
 use crate::space::Space;
 use crate::stack::{Builder, Front, Stacks};
 
@@ -90,6 +91,7 @@ pub struct Server {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     health: Option<JoinHandle<()>>,
+    replication: JoinHandle<()>,
     space: JoinHandle<()>,
     /// Dropped to end the thread that looks at the disk.
     space_stop: Sender<()>,
@@ -136,6 +138,7 @@ impl Server {
             in_flight: Arc::default(),
             face: Arc::clone(&face),
             disk: Arc::clone(&disk_gate),
+            following: Arc::default(),
             delays: delays(options),
         };
         let shutdown = CancellationToken::new();
@@ -159,15 +162,27 @@ impl Server {
         };
 
         stacks.start_background();
-        let addresses = listeners.iter().map(|(listener, _)| listener.local_addr()).collect();
+        let replicating = Arc::<OnceLock<_>>::default();
+        let addresses: Vec<_> =
+            listeners.iter().map(|(listener, _)| listener.local_addr()).collect();
         let certificates =
             listeners.iter().filter_map(|(listener, _)| listener.tls_reloader()).collect();
         for (index, (listener, options)) in listeners.into_iter().enumerate() {
-            let front = Front::new(Arc::clone(&stacks), index);
+            let front = Front::new(Arc::clone(&stacks), Arc::clone(&replicating), index);
             let serving = serve(listener, options, front, Arc::clone(&face), shutdown.clone());
             tasks.spawn_on(serving, runtime.handle());
         }
         tasks.close();
+        let api_address = addresses.first().copied().unwrap_or(DEFAULT_ADDRESS);
+        let (replication, replication_thread) = Replication::start(
+            &stacks,
+            &config.data_dir,
+            config.cluster_address,
+            api_address,
+            runtime.handle().clone(),
+            shutdown.clone(),
+        )?;
+        let _ = replicating.set(replication);
         let health_address = health_listener.as_ref().map(Listener::local_addr);
         let health = health_listener
             .map(|listener| health_listener::spawn(listener, Arc::clone(&stacks), shutdown.clone()))
@@ -187,6 +202,7 @@ impl Server {
             tasks,
             shutdown,
             health,
+            replication: replication_thread,
             space,
             space_stop,
         })
@@ -229,6 +245,9 @@ impl Server {
         self.runtime.block_on(self.tasks.wait());
         if self.health.is_some_and(|health| health.join().is_err()) {
             tracing::error!("the health thread panicked");
+        }
+        if self.replication.join().is_err() {
+            tracing::error!("the thread of replication panicked");
         }
         drop(self.space_stop);
         if self.space.join().is_err() {

@@ -6,6 +6,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,17 +18,26 @@ use plimsoll_daemon::{clock, metrics};
 use plimsoll_http::Vouched;
 use plimsoll_http::door::Ticket;
 use plimsoll_http::refusal::Face;
-use plimsoll_vault::{Operation, Request as VaultRequest, Vault};
+use plimsoll_store::Revision;
+use plimsoll_vault::{Operation, Request as VaultRequest, Vault, VaultError};
 use serde_json::Value;
 use tower::Service;
 
-use crate::classify::{VaultRoutes, remote};
+use crate::classify::{VaultRoutes, patience, remote};
 use crate::dev::{SLOW_DISK_PATH, SlowDiskControl};
 use crate::face::{self, HttpResponse, json_response, message, text_response};
 use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
+use crate::replication::{self, Following, INDEX_HEADER, Wanted};
+
+/// How long a request waits for what its client has written elsewhere, as in Vault.
+const INDEX_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long the answer to a write that was passed on waits for the write to come back.
+const FORWARDED_WAIT_MAX: Duration = Duration::from_millis(250);
+/// How often it is looked for.
+const INDEX_LOOK: Duration = Duration::from_millis(2);
 
 /// What every request shares.
 pub(crate) struct Shared {
@@ -41,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) slow_disk: Option<SlowDiskControl>,
+    /// The primary, for a secondary.
+    pub(crate) following: Arc<Following>,
+    /// The latest that is visible.
+    pub(crate) revision: Arc<dyn Fn() -> Revision + Send + Sync>,
 }
 
 /// What one listener allows without a token.
@@ -96,6 +110,9 @@ impl Api {
             }
             _ => {}
         }
+        if let Some(answer) = self.wait_for_index(&parts, &body).await {
+            return answer;
+        }
         let place = parts.extensions.remove::<Ticket>().and_then(|ticket| ticket.take());
         let login = shared.routes.login(&parts, &body);
         let response = self.execute(&parts, &body, place, login).await;
@@ -107,7 +124,7 @@ impl Api {
     async fn execute(
         &self,
         parts: &Parts,
-        body: &[u8],
+        body: &Bytes,
         place: Option<Place>,
         login: Option<Flow>,
     ) -> HttpResponse {
@@ -117,16 +134,69 @@ impl Api {
             Err(error) => return face::unreadable(&error),
         };
         let id = request.id.clone();
+        if shared.vault.is_for_primary(request.operation, &request.path) {
+            return self.forward(parts, body).await;
+        }
         match shared.vault.handle(request, place).await {
             Ok(response) => {
                 if let Some(login) = login.filter(|_| response.auth.is_some()) {
                     shared.logins.insert(login, (shared.clock)());
                 }
                 shared.routes.learn(parts, body, response.written_bytes);
-                face::encode(&id, &response)
+                let mut answer = face::encode(&id, &response);
+                if response.written_bytes > 0 {
+                    self.tell_index(&mut answer);
+                }
+                answer
             }
+            Err(VaultError::Following) => self.forward(parts, body).await,
             Err(error) => face::error(&*shared.face, &parts.headers, &id, &error),
         }
+    }
+
+    async fn forward(&self, parts: &Parts, body: &Bytes) -> HttpResponse {
+        let (client, patience) = (remote(parts), patience(parts));
+        let following = &self.shared.following;
+        let answer = replication::forward(following, parts, body.clone(), client, patience).await;
+        // Who goes on asking here is to see what it has just done.
+        if let Some(wanted) = Wanted::of(answer.headers()) {
+            let seen = self.sees(wanted.revision);
+            let _ = tokio::time::timeout(FORWARDED_WAIT_MAX, seen).await;
+        }
+        answer
+    }
+
+    /// So that the client sees on any server what it has written on this one.
+    fn tell_index(&self, answer: &mut HttpResponse) {
+        let cluster = self.shared.vault.status().cluster_id.unwrap_or_default();
+        if let Some(index) = replication::index_of(&cluster, (self.shared.revision)()) {
+            answer.headers_mut().insert(INDEX_HEADER, index);
+        }
+    }
+
+    async fn sees(&self, revision: Revision) {
+        while (self.shared.revision)() < revision {
+            tokio::time::sleep(INDEX_LOOK).await;
+        }
+    }
+
+    /// Waits until the client sees here what it has written elsewhere; the answer if
+    /// it does not come.
+    async fn wait_for_index(&self, parts: &Parts, body: &Bytes) -> Option<HttpResponse> {
+        let wanted = Wanted::of(&parts.headers)?;
+        let shared = &*self.shared;
+        let is_here = || (shared.revision)() >= wanted.revision;
+        if is_here() {
+            return None;
+        }
+        let following = shared.vault.is_following();
+        if following && wanted.forward {
+            return Some(self.forward(parts, body).await);
+        }
+        if following {
+            let _ = tokio::time::timeout(INDEX_WAIT_MAX, self.sees(wanted.revision)).await;
+        }
+        (!is_here()).then(|| message(412, "required index state not present"))
     }
 
     async fn metrics(&self, parts: &Parts) -> HttpResponse {

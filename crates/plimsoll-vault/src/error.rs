@@ -28,6 +28,9 @@ pub enum VaultError {
     /// 413: larger than an entry may be.
     #[error("{0}")]
     TooLarge(String),
+    /// A secondary cannot write: the primary is to be asked. Nothing was executed.
+    #[error("this server is a secondary")]
+    Following,
     /// 503: sealed.
     #[error("Vault is sealed")]
     Sealed,
@@ -71,7 +74,7 @@ impl VaultError {
             Self::Precondition(_) => 412,
             Self::TooLarge(_) => 413,
             Self::Uninitialized => 501,
-            Self::Sealed | Self::Rejected(_) => 503,
+            Self::Sealed | Self::Following | Self::Rejected(_) => 503,
             Self::OutcomeUnknown(_) | Self::Internal(_) => 500,
         }
     }
@@ -88,6 +91,7 @@ impl From<StoreError> for VaultError {
                 reason: Reason::Displaced,
                 retry_after: Duration::from_secs(1),
             }),
+            StoreError::Following => Self::Following,
             StoreError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             other => Self::Internal(other.to_string()),
         }

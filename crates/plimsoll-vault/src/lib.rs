@@ -28,4 +28,6 @@ pub use crate::error::VaultError;
 pub use crate::request::{Operation, Request};
 pub use crate::response::{AuthResponse, Response};
 pub use crate::seal::{InvalidStaticKey, StaticKey};
-pub use crate::vault::{AdmitLate, Clock, DevKeys, KnownCaller, Status, Vault, VaultOptions};
+pub use crate::vault::{
+    AdmitLate, Clock, DevKeys, KnownCaller, OwnSeal, Recipient, Status, Vault, VaultOptions,
+};

@@ -16,7 +16,8 @@ use hyper::body::Incoming;
 use crate::face::{HttpResponse, message};
 use crate::stack::{Response, Stacks};
 
-pub(crate) use crate::backup::stream::{BodyReader, Outgoing, byte_stream};
+pub(crate) use crate::backup::save::answer as save;
+pub(crate) use crate::backup::stream::{BodyReader, Outgoing, byte_channel, byte_stream};
 
 const SNAPSHOT_PATH: &str = "/v1/sys/storage/raft/snapshot";
 const FORCE_PATH: &str = "/v1/sys/storage/raft/snapshot-force";
@@ -57,6 +58,9 @@ pub(crate) async fn answer(
     let path = parts.uri.path().trim_start_matches("/v1/");
     if let Some(denied) = stack.shared.denial(&parts, path, capability).await {
         return whole(denied);
+    }
+    if stack.shared.vault.is_following() && operation != Operation::Save {
+        return whole(refused(&"this server is a secondary: restore the primary"));
     }
     match operation {
         Operation::Save => save::answer(&stack),

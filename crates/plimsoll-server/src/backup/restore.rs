@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::backup::{BodyReader, drain, refused};
 use crate::face::{HttpResponse, message};
-use crate::stack::{ReplaceError, Stack, Stacks};
+use crate::stack::{ReplaceError, Role, Stack, Stacks};
 
 /// A client that sends nothing for so long has gone.
 const PIECE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ fn replace(
 ) -> Result<(), ReplaceError<RestoreError>> {
     let stack = stacks.current();
     let fill = |dir: &Path| restore_into(&stack, dir, reader, force);
-    stacks.replace(fill, |old, new| {
+    stacks.replace(Role::Own, fill, |old, new| {
         // The same keys open it, unless it is of another cluster: then it stays sealed
         // until someone has shown that cluster's keys.
         if let Err(error) = new.shared.vault.unseal_like(&old.shared.vault) {

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use crate::backup::{Outgoing, byte_stream, refused, whole};
 use crate::stack::{Response, Stack};
 
-pub(super) fn answer(stack: &Stack) -> Response {
+pub(crate) fn answer(stack: &Stack) -> Response {
     let source = match stack.store.snapshot() {
         Ok(source) => source,
         Err(error) => return whole(refused(&error)),

@@ -74,8 +74,14 @@ pub(crate) struct StreamWriter {
 
 /// A stream and its writing end.
 pub(crate) fn byte_stream() -> (StreamWriter, ByteStream) {
-    let (sender, receiver) = mpsc::channel(PIECES_MAX);
-    (StreamWriter { sender, piece: BytesMut::with_capacity(PIECE_BYTES) }, ByteStream(receiver))
+    let (sender, stream) = byte_channel(PIECES_MAX);
+    (StreamWriter { sender, piece: BytesMut::with_capacity(PIECE_BYTES) }, stream)
+}
+
+/// A stream of pieces as they are sent, of which so many wait.
+pub(crate) fn byte_channel(pieces_max: usize) -> (mpsc::Sender<io::Result<Bytes>>, ByteStream) {
+    let (sender, receiver) = mpsc::channel(pieces_max);
+    (sender, ByteStream(receiver))
 }
 
 impl Body for ByteStream {

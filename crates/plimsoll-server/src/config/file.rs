@@ -81,9 +81,10 @@ struct Tcp {
     x_forwarded_for_reject_not_authorized: bool,
     #[serde(default = "yes", deserialize_with = "boolean")]
     x_forwarded_for_reject_not_present: bool,
-    // Vault's, without a use here.
+    // Read before the rest of its listener.
     #[serde(rename = "cluster_address")]
     _cluster_address: Option<Value>,
+    // Vault's, without a use here.
     #[serde(rename = "http_idle_timeout")]
     _http_idle_timeout: Option<Value>,
     #[serde(rename = "http_read_header_timeout")]
@@ -153,6 +154,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     let top: TopLevel = typed("", Value::Object(file))?;
 
     let mut config = Config::new(data_dir(storage)?);
+    config.cluster_address = listeners.first().map(cluster_address).transpose()?.flatten();
     if !listeners.is_empty() {
         config.listeners = listeners.into_iter().map(listener).collect::<Result<_, _>>()?;
     }
@@ -204,6 +206,12 @@ fn forwarding(tcp: &Tcp) -> Result<Forwarding, String> {
                 .reject_not_present(tcp.x_forwarded_for_reject_not_present)
         })
         .map_err(|error| format!("listener \"tcp\": x_forwarded_for_authorized_addrs: {error}"))
+}
+
+/// Where the first listener of the file says that the cluster's is.
+fn cluster_address(block: &Block) -> Result<Option<SocketAddr>, String> {
+    let text = block.body.get("cluster_address").and_then(Value::as_str);
+    text.map(|text| address("listener \"tcp\": cluster_address", text)).transpose()
 }
 
 fn tls(tcp: &Tcp) -> Result<Option<TlsConfig>, String> {

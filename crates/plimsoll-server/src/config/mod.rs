@@ -24,6 +24,9 @@ pub struct Config {
     pub listeners: Vec<ListenerOptions>,
     /// Where health, readiness and metrics answer, on their own thread.
     pub health_listen: Option<SocketAddr>,
+    /// Where secondaries connect, once this is a primary; the port after that of the
+    /// first listener unless given.
+    pub cluster_address: Option<SocketAddr>,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// What the gates do with their verdicts.
@@ -109,6 +112,7 @@ impl Config {
         Self {
             listeners: vec![ListenerOptions::plain(DEFAULT_ADDRESS)],
             health_listen: None,
+            cluster_address: None,
             data_dir,
             protection: Mode::Enforce,
             cluster_name: "plimsoll".to_owned(),

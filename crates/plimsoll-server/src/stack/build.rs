@@ -13,21 +13,23 @@ use plimsoll_http::vault::is_administration;
 use plimsoll_http::{Flows, Vouched};
 use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenOptions, Store};
+use plimsoll_vault::context::UnixTime;
 use plimsoll_vault::{AdmitLate, StaticKey, Vault, VaultOptions};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use crate::classify::VaultRoutes;
-use crate::config::{Config, ListenerOptions};
+use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions};
 use crate::dev::SlowDiskControl;
 use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
+use crate::replication::{Following, LOG_RETAIN_BYTES};
 use crate::server::ServerError;
 use crate::service::{Api, Open, Shared};
-use crate::stack::Stack;
 use crate::stack::front::ApiService;
+use crate::stack::{Role, Stack};
 
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -40,6 +42,8 @@ pub(crate) struct Builder {
     pub(crate) face: Arc<dyn Face>,
     /// Of the free space, whichever store is in it.
     pub(crate) disk: Arc<HeadroomGate>,
+    /// The primary, if there is one.
+    pub(crate) following: Arc<Following>,
     /// In dev mode: the disk can be slowed down later, so it is always wrapped.
     pub(crate) delays: Option<Arc<Delays>>,
 }
@@ -50,16 +54,25 @@ impl Builder {
     }
 
     /// Opens the store in `dir`, with the mode of the stack that it replaces.
-    pub(super) fn build(&self, dir: &Path, before: Option<&Stack>) -> Result<Stack, ServerError> {
+    pub(super) fn build(
+        &self,
+        dir: &Path,
+        role: &Role,
+        before: Option<&Stack>,
+    ) -> Result<Stack, ServerError> {
         let mut open = OpenOptions::on(self.disk(dir)?);
         let mode = before.map_or(self.config.protection, |stack| stack.shared.gates.write.mode());
         open.mode = mode;
         open.observer = Arc::clone(&self.metrics) as _;
+        open.following = matches!(role, Role::Secondary(_));
+        // Until it is known whether anybody follows.
+        open.log_retain_bytes = LOG_RETAIN_BYTES;
         let store = Arc::new(LogStore::open(open)?);
-        let shared = Arc::new(self.assemble(&store, mode)?);
+        let shared = Arc::new(self.assemble(&store, mode, role)?);
         let listeners = self.config.listeners.iter();
         let services = listeners.map(|listener| service(&shared, listener)).collect();
-        Ok(Stack { shared, store, services, retired: CancellationToken::new() })
+        let cluster = service(&shared, &ListenerOptions::plain(DEFAULT_ADDRESS));
+        Ok(Stack { shared, store, services, cluster, retired: CancellationToken::new() })
     }
 
     fn disk(&self, dir: &Path) -> Result<Arc<dyn Disk>, ServerError> {
@@ -71,7 +84,12 @@ impl Builder {
         })
     }
 
-    fn assemble(&self, store: &Arc<LogStore>, mode: Mode) -> Result<Shared, ServerError> {
+    fn assemble(
+        &self,
+        store: &Arc<LogStore>,
+        mode: Mode,
+        role: &Role,
+    ) -> Result<Shared, ServerError> {
         let config = &self.config;
         let gate: Arc<dyn Admission> = store.admission();
         let monotonic = store.clock();
@@ -82,6 +100,14 @@ impl Builder {
         options.max_lease_ttl = config.max_lease_ttl;
         options.cluster_name.clone_from(&config.cluster_name);
         options.auto_unseal.clone_from(&self.static_key);
+        if let Role::Secondary(replica) = role {
+            options.own_seal = Some(replica.seal.clone());
+            options.following = true;
+            // What expires does so by the primary's clock.
+            let following = Arc::clone(&self.following);
+            let here = Arc::clone(&options.clock);
+            options.clock = Arc::new(move || UnixTime(following.primary_time(here().0)));
+        }
         let flows = Flows::default();
         options.gate_clock = monotonic;
         options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
@@ -93,11 +119,12 @@ impl Builder {
         let logins = Arc::new(Vouched::default());
         let routes =
             VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);
-        let fault = Arc::clone(store);
+        let (fault, at) = (Arc::clone(store), Arc::clone(store));
         let health = Health {
             vault: Arc::clone(&vault),
             gates: gates.clone(),
             clock: Arc::clone(&clock),
+            following: Arc::clone(&self.following),
             storage_fault: Arc::new(move || fault.health().err().map(|fault| fault.to_string())),
         };
         let slow_disk = self.delays.clone();
@@ -114,6 +141,8 @@ impl Builder {
             metrics: Arc::clone(&self.metrics),
             in_flight: Arc::clone(&self.in_flight),
             slow_disk,
+            following: Arc::clone(&self.following),
+            revision: Arc::new(move || at.position().0),
         })
     }
 }

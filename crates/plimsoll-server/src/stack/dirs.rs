@@ -3,7 +3,8 @@
 //! The data directory itself, as long as nothing was ever restored while the server
 //! ran; else the one below it that the file `current-store` names. That file is
 //! renamed into place when the new store is whole: a kill at any moment leaves one
-//! or the other.
+//! or the other. It also says whether that store is a secondary's, so that there is
+//! never a moment at which a copy takes writes of its own.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,6 +14,8 @@ use crate::server::ServerError;
 
 const POINTER_FILE: &str = "current-store";
 const PREFIX: &str = "store-";
+/// Behind the name of a store that follows a primary.
+const SECONDARY: &str = " secondary";
 /// What a store in the data directory itself consists of, beside its segments.
 const STORE_FILES: [&str; 2] = ["format", "state.redb"];
 const SEGMENT_SUFFIX: &str = ".seg";
@@ -32,13 +35,28 @@ impl StoreDirs {
 
     /// Where the store is.
     pub(super) fn current(&self) -> io::Result<PathBuf> {
-        match fs::read_to_string(self.data_dir.join(POINTER_FILE)) {
-            Ok(name) => match number(name.trim_end()) {
-                Some(number) => Ok(self.numbered(number)),
-                None => Err(io::Error::other(format!("{POINTER_FILE}: {name:?} is no store"))),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.data_dir.clone()),
-            Err(error) => Err(error),
+        Ok(self.pointer()?.0)
+    }
+
+    /// Whether it is that of a secondary.
+    pub(super) fn is_secondary(&self) -> io::Result<bool> {
+        Ok(self.pointer()?.1)
+    }
+
+    fn pointer(&self) -> io::Result<(PathBuf, bool)> {
+        let line = match fs::read_to_string(self.data_dir.join(POINTER_FILE)) {
+            Ok(line) => line,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((self.data_dir.clone(), false));
+            }
+            Err(error) => return Err(error),
+        };
+        let name = line.trim_end();
+        let (name, secondary) =
+            name.strip_suffix(SECONDARY).map_or((name, false), |name| (name, true));
+        match number(name) {
+            Some(number) => Ok((self.numbered(number), secondary)),
+            None => Err(io::Error::other(format!("{POINTER_FILE}: {line:?} is no store"))),
         }
     }
 
@@ -56,11 +74,11 @@ impl StoreDirs {
     }
 
     /// From here on `dir` is the store, whatever happens.
-    pub(super) fn make_current(&self, dir: &Path) -> io::Result<()> {
+    pub(super) fn make_current(&self, dir: &Path, secondary: bool) -> io::Result<()> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let aside = self.data_dir.join(format!("{POINTER_FILE}.new"));
         let mut file = fs::File::create(&aside)?;
-        writeln!(file, "{name}")?;
+        writeln!(file, "{name}{}", if secondary { SECONDARY } else { "" })?;
         file.sync_all()?;
         fs::rename(&aside, self.data_dir.join(POINTER_FILE))?;
         fs::File::open(&self.data_dir)?.sync_all()
@@ -110,14 +128,16 @@ mod tests {
         dirs.remove_others().unwrap();
         assert!(root.join("format").exists() && !first.exists());
         let first = dirs.fresh().unwrap();
-        dirs.make_current(&first).unwrap();
+        dirs.make_current(&first, true).unwrap();
         assert_eq!(dirs.current().unwrap(), first);
+        assert!(dirs.is_secondary().unwrap());
         dirs.remove_others().unwrap();
         assert!(first.exists() && root.join("other").exists());
         assert!(!root.join("format").exists() && !root.join("00000001.seg").exists());
         let second = dirs.fresh().unwrap();
         assert_ne!(first, second);
-        dirs.make_current(&second).unwrap();
+        dirs.make_current(&second, false).unwrap();
+        assert!(!dirs.is_secondary().unwrap());
         dirs.remove_others().unwrap();
         assert!(second.exists() && !first.exists());
     }

@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -13,6 +13,7 @@ use tower::Service;
 
 use crate::backup;
 use crate::backup::Outgoing;
+use crate::replication::{self, Replication};
 use crate::service::Api;
 use crate::stack::Stacks;
 
@@ -26,17 +27,28 @@ pub(crate) type Response = http::Response<Outgoing>;
 #[derive(Clone)]
 pub(crate) struct Front {
     stacks: Arc<Stacks>,
+    /// As soon as it has started.
+    replication: Arc<OnceLock<Arc<Replication>>>,
     listener: usize,
 }
 
 impl Front {
-    pub(crate) const fn new(stacks: Arc<Stacks>, listener: usize) -> Self {
-        Self { stacks, listener }
+    pub(crate) const fn new(
+        stacks: Arc<Stacks>,
+        replication: Arc<OnceLock<Arc<Replication>>>,
+        listener: usize,
+    ) -> Self {
+        Self { stacks, replication, listener }
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response {
         if let Some(operation) = backup::operation(&request) {
             return backup::answer(&self.stacks, operation, request).await;
+        }
+        if replication::is_for(&request)
+            && let Some(replication) = self.replication.get()
+        {
+            return replication::answer(replication, request).await.map(Outgoing::Whole);
         }
         let stack = self.stacks.current();
         let mut service = stack.services[self.listener].clone();

@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::replication::{Following, Replica, replica};
 use crate::server::ServerError;
 use crate::service::Shared;
 use crate::stack::dirs::StoreDirs;
@@ -36,8 +37,18 @@ pub(crate) struct Stack {
     pub(crate) store: Arc<LogStore>,
     /// One for each listener, in their order.
     services: Vec<ApiService>,
+    /// For what secondaries pass on.
+    cluster: ApiService,
     /// Ends its background work.
     retired: CancellationToken,
+}
+
+/// Whose data a store holds.
+pub(crate) enum Role {
+    /// Its own.
+    Own,
+    /// That of the primary which it follows.
+    Secondary(Replica),
 }
 
 /// The one that serves now, and how to make another.
@@ -63,6 +74,13 @@ pub(crate) enum ReplaceError<E> {
     Open(#[from] ServerError),
 }
 
+impl Stack {
+    /// The API as the first listener offers it.
+    pub(crate) fn service(&self) -> ApiService {
+        self.cluster.clone()
+    }
+}
+
 impl Stacks {
     /// Opens the store that is the current one in the data directory.
     pub(crate) fn open(
@@ -74,7 +92,12 @@ impl Stacks {
         let dirs = StoreDirs::open(builder.data_dir())?;
         let stack = {
             let _entered = runtime.enter();
-            builder.build(&dirs.current()?, None)?
+            let replica = match dirs.is_secondary()? {
+                true => replica(builder.data_dir())?,
+                false => None,
+            };
+            let role = replica.map_or(Role::Own, Role::Secondary);
+            builder.build(&dirs.current()?, &role, None)?
         };
         // Only now, that the directory is ours.
         dirs.remove_others()?;
@@ -97,6 +120,7 @@ impl Stacks {
     /// told about both stacks before the new one takes over. Blocks.
     pub(crate) fn replace<E>(
         &self,
+        role: Role,
         fill: impl FnOnce(&Path) -> Result<(), E>,
         opened: impl FnOnce(&Stack, &Stack) -> Result<(), E>,
     ) -> Result<(), ReplaceError<E>> {
@@ -111,14 +135,25 @@ impl Stacks {
         fill(&dir).map_err(ReplaceError::Fill)?;
         let new = {
             let _entered = self.runtime.enter();
-            Arc::new(self.builder.build(&dir, Some(&old))?)
+            Arc::new(self.builder.build(&dir, &role, Some(&old))?)
         };
         opened(&old, &new).map_err(ReplaceError::Fill)?;
-        self.dirs.make_current(&dir).map_err(io)?;
+        let secondary = matches!(role, Role::Secondary(_));
+        self.dirs.make_current(&dir, secondary).map_err(io)?;
         self.start_background_of(&new);
         self.current.store(new);
         self.retire(old);
         Ok(())
+    }
+
+    /// The store that is here is its own from now on.
+    pub(crate) fn leave_primary(&self) -> std::io::Result<()> {
+        self.dirs.make_current(&self.dirs.current()?, false)
+    }
+
+    /// What is shared by all stacks about the primary that they follow.
+    pub(crate) fn following(&self) -> Arc<Following> {
+        Arc::clone(&self.builder.following)
     }
 
     fn start_background_of(&self, stack: &Stack) {

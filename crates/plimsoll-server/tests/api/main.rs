@@ -12,6 +12,7 @@ mod lines;
 mod origin;
 mod paths;
 mod refusals;
+mod replication;
 mod seal;
 mod startup;
 mod support;

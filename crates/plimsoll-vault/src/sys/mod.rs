@@ -119,6 +119,11 @@ pub(crate) fn only_reads(path: &str) -> bool {
         || below.starts_with("leases/lookup/")
 }
 
+/// What a server does to itself, secondary or not.
+pub(crate) fn is_local(path: &str) -> bool {
+    matches!(path, "sys/seal" | "sys/unseal" | "sys/init")
+}
+
 /// Answers.
 pub(crate) fn handle(
     context: &mut Context<'_>,

@@ -54,6 +54,10 @@ impl Vault {
         if self.is_sealed() {
             return Err(VaultError::Sealed);
         }
+        if self.is_following() {
+            // What comes due is the primary's to do.
+            return Ok(0);
+        }
         self.transact(None, |context: &mut Context<'_>| {
             let items = unmount_step(context)?;
             Ok(items + lease::step(context, lease::LEASES_PER_STEP_MAX)?)

@@ -208,22 +208,23 @@ impl Vault {
     }
 
     fn unseal_with(&self, unseal_key: &SecretKey) -> Result<(), VaultError> {
-        let view = self.store.view();
         let wrong = |_| {
             VaultError::invalid(
                 "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
                  storage: cipher: message authentication failed",
             )
         };
-        let root_key = stored(&*view, ROOT_KEY_KEY)?;
+        if let Some(own) = self.own_seal()? {
+            return self.unseal_with_root(&own.unwrap(unseal_key).map_err(wrong)?);
+        }
+        let root_key = stored(&*self.store.view(), ROOT_KEY_KEY)?;
         let root_key = barrier::unwrap(unseal_key, ROOT_KEY_KEY, &root_key).map_err(wrong)?;
         self.unseal_with_root(&secret_key(&root_key)?)
     }
 
-    fn unseal_with_root(&self, root_key: &SecretKey) -> Result<(), VaultError> {
+    pub(super) fn unseal_with_root(&self, root_key: &SecretKey) -> Result<(), VaultError> {
         let view = self.store.view();
-        let keyring = unwrap_keyring(root_key, &stored(&*view, KEYRING_KEY)?)?;
-        self.barrier.install(&keyring)?;
+        self.barrier.install(&self.stored_keyring(root_key)?)?;
         let opened = self.load(&*view);
         if opened.is_err() {
             self.seal_now();
@@ -243,8 +244,12 @@ impl Vault {
         self.unseal_with_root(&other.root_key()?)
     }
 
+    pub(super) fn stored_keyring(&self, root_key: &SecretKey) -> Result<StoredKeyring, VaultError> {
+        unwrap_keyring(root_key, &stored(&*self.store.view(), KEYRING_KEY)?)
+    }
+
     /// The root key, while unsealed.
-    fn root_key(&self) -> Result<SecretKey, VaultError> {
+    pub(super) fn root_key(&self) -> Result<SecretKey, VaultError> {
         let stored: StoredKey =
             self.glance(|context| context.get(ROOT_KEY_COPY_KEY))?.ok_or(VaultError::Sealed)?;
         secret_key(&stored.key)
@@ -361,12 +366,12 @@ fn first_mounts(kind: MountKind, dev: bool) -> Result<MountTable, VaultError> {
     Ok(table)
 }
 
-fn stored(view: &dyn View, key: &str) -> Result<Bytes, VaultError> {
+pub(super) fn stored(view: &dyn View, key: &str) -> Result<Bytes, VaultError> {
     let entry = view.get(key.as_bytes())?;
     entry.map(|entry| entry.value).ok_or_else(|| VaultError::Internal(format!("no entry {key}")))
 }
 
-fn secret_key(bytes: &[u8]) -> Result<SecretKey, VaultError> {
+pub(super) fn secret_key(bytes: &[u8]) -> Result<SecretKey, VaultError> {
     let key = bytes.try_into().map_err(|_| VaultError::Internal("key length".to_owned()))?;
     Ok(Zeroizing::new(key))
 }

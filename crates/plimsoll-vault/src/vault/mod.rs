@@ -19,8 +19,10 @@ mod lifecycle;
 mod options;
 mod path;
 mod pipeline;
+mod replica;
 mod transact;
 
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -45,6 +47,7 @@ pub(crate) use crate::vault::lifecycle::Initialized;
 pub use crate::vault::callers::KnownCaller;
 pub use crate::vault::lifecycle::DevKeys;
 pub use crate::vault::options::{AdmitLate, Clock, VaultOptions};
+pub use crate::vault::replica::{OwnSeal, Recipient};
 
 /// The secrets server without its faces.
 pub struct Vault {
@@ -63,6 +66,10 @@ pub struct Vault {
     tokens: ArcSwapOption<TokenService>,
     /// Wakes the background work.
     work: tokio::sync::Notify,
+    /// Writes go to a primary.
+    following: AtomicBool,
+    /// The revision of the keyring that is in use.
+    refreshed: AtomicU64,
 }
 
 impl core::fmt::Debug for Vault {
@@ -109,6 +116,7 @@ impl Vault {
     /// store was initialised with, or there are no threads to be had.
     pub fn open(store: Arc<dyn Store>, options: VaultOptions) -> Result<Arc<Self>, VaultError> {
         let pool = CryptoPool::new(options.crypto_workers, options.gate_clock)?;
+        let following = AtomicBool::new(options.following);
         let vault = Arc::new(Self {
             store,
             options,
@@ -122,6 +130,8 @@ impl Vault {
             audit: Broker::default(),
             tokens: ArcSwapOption::empty(),
             work: tokio::sync::Notify::new(),
+            following,
+            refreshed: AtomicU64::new(0),
         });
         vault.auto_unseal()?;
         Ok(vault)
@@ -195,6 +205,9 @@ impl Vault {
     }
 
     pub(crate) fn seal_config(&self) -> Result<Option<SealConfig>, VaultError> {
+        if let Some(own) = self.own_seal()? {
+            return SealConfig::decode(&own.config()?).map(Some);
+        }
         let entry = self.store.view().get(SEAL_CONFIG_KEY.as_bytes())?;
         entry.map(|entry| SealConfig::decode(&entry.value)).transpose()
     }

@@ -12,6 +12,7 @@ use crate::context::UnixTime;
 use crate::request::Request;
 use crate::seal::StaticKey;
 use crate::token::Ttls;
+use crate::vault::replica::OwnSeal;
 
 /// The time to live of a token or lease for which nobody set one, and the
 /// longest: 32 days, as in Vault.
@@ -43,6 +44,10 @@ pub struct VaultOptions {
     pub version: String,
     /// The kind of storage shown to clients.
     pub storage_type: String,
+    /// Of a secondary: its own seal, in the place of its primary's.
+    pub own_seal: Option<OwnSeal>,
+    /// Whether writes go to a primary.
+    pub following: bool,
     /// Unseals at the start, and encrypts the root key when initialised.
     pub auto_unseal: Option<StaticKey>,
     /// Without it, such requests wait for room like background work.
@@ -70,6 +75,8 @@ impl Default for VaultOptions {
             cluster_name: "plimsoll".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             storage_type: "plimsoll".to_owned(),
+            own_seal: None,
+            following: false,
             auto_unseal: None,
             admit_late: None,
             clock: Arc::new(|| UnixTime(since_epoch())),

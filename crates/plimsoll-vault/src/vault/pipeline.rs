@@ -61,6 +61,18 @@ impl Vault {
     /// Whether a request writes in the usual case, so that it needs a place in
     /// the write queue before it is handled. Told by its mount and path alone.
     pub fn is_write(&self, operation: Operation, path: &str) -> bool {
+        !self.is_following() && self.usually_writes(operation, path)
+    }
+
+    /// Whether a secondary passes a request on without looking any further.
+    pub fn is_for_primary(&self, operation: Operation, path: &str) -> bool {
+        self.is_following()
+            && !self.is_sealed()
+            && !sys::is_local(path)
+            && self.usually_writes(operation, path)
+    }
+
+    fn usually_writes(&self, operation: Operation, path: &str) -> bool {
         if path::check(path).is_err() {
             return false;
         }
@@ -139,6 +151,10 @@ impl Vault {
         decision: Decision<Decided>,
         mut place: Option<Place>,
     ) -> Result<Response, VaultError> {
+        if decision.writes() && self.is_following() {
+            // Before it is audited: the primary will do that.
+            return Err(VaultError::Following);
+        }
         let seen = decision.peek(Decided::clone_for_audit).unwrap_or_default();
         if !self.audit.is_empty() {
             self.audit_request(&asked.request, &seen).await?;

@@ -1,0 +1,171 @@
+//! Frames: what the primary sends, and what the secondary says back.
+//!
+//! `docs/log-format.md` has the bytes. A frame has a checksum of its own, beside that
+//! of TLS: a fault between the two ends is found before anything is applied.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use plimsoll_store::ship::Shipment;
+use plimsoll_store::{History, Revision};
+
+/// What the two ends must have in common.
+pub(super) const PROTOCOL: &str = "plimsoll-replication 1, log 3";
+
+const MAGIC: &[u8; 4] = b"PlR1";
+const HEADER_BYTES: usize = 48;
+/// No frame is longer.
+const PAYLOAD_BYTES_MAX: usize = 64 << 20;
+/// Of an acknowledgement: a revision.
+pub(super) const ACK_BYTES: usize = 8;
+
+const GROUP: u32 = 1;
+const HEARTBEAT: u32 = 2;
+
+/// What comes from the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// The next transactions.
+    Group(Shipment),
+    /// Where the primary is.
+    Heartbeat {
+        /// Its latest revision.
+        revision: Revision,
+        /// Its digest there.
+        history: History,
+    },
+}
+
+/// A frame, and the primary's wall clock when it was sent.
+pub(super) type Stamped = (Frame, Duration);
+
+/// The header of a frame; the payload follows as it is.
+pub(super) fn encode(frame: &Frame, wall: Duration) -> (Bytes, Bytes) {
+    let (kind, payload, revision, txns, history) = match frame {
+        Frame::Group(shipment) => {
+            let payload = shipment.payload.clone();
+            (GROUP, payload, shipment.first_revision, shipment.txns, shipment.history)
+        }
+        Frame::Heartbeat { revision, history } => (HEARTBEAT, Bytes::new(), *revision, 0, *history),
+    };
+    let mut rest = BytesMut::with_capacity(HEADER_BYTES);
+    rest.put_u32_le(kind);
+    rest.put_u32_le(payload.len() as u32);
+    rest.put_u64_le(revision);
+    rest.put_u32_le(txns);
+    rest.put_u32_le(0);
+    rest.put_u64_le(history.to_bits());
+    rest.put_u64_le(wall.as_millis() as u64);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&rest), &payload);
+    let mut header = BytesMut::with_capacity(HEADER_BYTES);
+    header.put_slice(MAGIC);
+    header.put_u32_le(crc);
+    header.put_slice(&rest);
+    (header.freeze(), payload)
+}
+
+/// Puts frames together from pieces of any length.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    buffer: BytesMut,
+}
+
+impl Frames {
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        self.buffer.extend_from_slice(piece);
+    }
+
+    /// The next whole frame.
+    pub(super) fn next(&mut self) -> io::Result<Option<Stamped>> {
+        let Some(header) = self.buffer.get(..HEADER_BYTES) else { return Ok(None) };
+        let mut fields = header;
+        let (mut magic, bad) = ([0; 4], |what: &str| io::Error::other(format!("a frame {what}")));
+        fields.copy_to_slice(&mut magic);
+        let crc = fields.get_u32_le();
+        let (kind, payload_bytes) = (fields.get_u32_le(), fields.get_u32_le() as usize);
+        let (revision, txns) = (fields.get_u64_le(), fields.get_u32_le());
+        fields.advance(4);
+        let history = History::from_bits(fields.get_u64_le());
+        let wall = Duration::from_millis(fields.get_u64_le());
+        if magic != *MAGIC {
+            return Err(bad("of something else"));
+        }
+        if payload_bytes > PAYLOAD_BYTES_MAX {
+            return Err(bad("that is too long"));
+        }
+        if self.buffer.len() < HEADER_BYTES + payload_bytes {
+            self.buffer.reserve(HEADER_BYTES + payload_bytes - self.buffer.len());
+            return Ok(None);
+        }
+        let frame = self.buffer.split_to(HEADER_BYTES + payload_bytes).freeze();
+        if crc32c::crc32c(&frame[8..]) != crc {
+            return Err(bad("that was altered on its way"));
+        }
+        let payload = frame.slice(HEADER_BYTES..);
+        let frame = match kind {
+            GROUP => Frame::Group(Shipment {
+                first_revision: revision,
+                txns,
+                payload,
+                history,
+                committed: None,
+            }),
+            HEARTBEAT => Frame::Heartbeat { revision, history },
+            _ => return Err(bad("of an unknown kind")),
+        };
+        Ok(Some((frame, wall)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn group() -> Frame {
+        Frame::Group(Shipment {
+            first_revision: 7,
+            txns: 2,
+            payload: Bytes::from_static(b"transactions"),
+            history: History::from_bits(9),
+            committed: None,
+        })
+    }
+
+    fn bytes(frame: &Frame) -> Vec<u8> {
+        let (header, payload) = encode(frame, Duration::from_millis(123));
+        [header, payload].concat()
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in_whatever_the_pieces() {
+        let heartbeat = Frame::Heartbeat { revision: 8, history: History::from_bits(1) };
+        let sent = [group(), heartbeat, group()];
+        let stream: Vec<u8> = sent.iter().flat_map(bytes).collect();
+        for size in [1, 5, 48, 61, stream.len()] {
+            let (mut frames, mut found) = (Frames::default(), Vec::new());
+            for piece in stream.chunks(size) {
+                frames.push(piece);
+                while let Some((frame, wall)) = frames.next().unwrap() {
+                    assert_eq!(wall, Duration::from_millis(123));
+                    found.push(frame);
+                }
+            }
+            assert_eq!(found, sent);
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_an_error_and_never_another_frame() {
+        let sent = bytes(&group());
+        for bit in 0..sent.len() * 8 {
+            let mut altered = sent.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            let mut frames = Frames::default();
+            frames.push(&altered);
+            assert!(!matches!(frames.next(), Ok(Some(_))), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A primary and a secondary: two real servers that talk over their cluster ports.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, ROOT, Running, any_port, eventually, plain_options};
+
+const PRIMARY: &str = "sys/replication/performance/primary";
+const SECONDARY: &str = "sys/replication/performance/secondary";
+const STATUS: &str = "sys/replication/performance/status";
+
+fn server() -> Running {
+    Running::dev_with(|options| options.config.cluster_address = Some(any_port()))
+}
+
+fn primary() -> Running {
+    let primary = server();
+    primary.mount_kv1();
+    primary.post(&format!("{PRIMARY}/enable"), &json!({})).is(200);
+    primary
+}
+
+fn token(primary: &Running, id: &str) -> String {
+    let asked = primary.post(&format!("{PRIMARY}/secondary-token"), &json!({ "id": id }));
+    asked.is(200).text("/wrap_info/token")
+}
+
+fn enable(server: &Running, token: &str) -> Answer {
+    server.post(&format!("{SECONDARY}/enable"), &json!({ "token": token }))
+}
+
+fn status(server: &Running) -> Value {
+    server.get(STATUS).is(200).json()["data"].clone()
+}
+
+/// Until the secondary holds what the primary holds now.
+fn caught_up(primary: &Running, secondary: &Running) {
+    let wanted = status(primary);
+    eventually("the secondary catches up", || {
+        let found = status(secondary);
+        let streams = found["state"] == "stream-wals";
+        let there = found["last_wal"].as_u64() >= wanted["last_wal"].as_u64();
+        (streams && there).then_some(())
+    });
+}
+
+fn pair() -> (Running, Running) {
+    let (primary, secondary) = (primary(), server());
+    put(&primary, "before", "1");
+    enable(&secondary, &token(&primary, "east")).is(200);
+    caught_up(&primary, &secondary);
+    (primary, secondary)
+}
+
+fn put(server: &Running, key: &str, value: &str) -> Answer {
+    server.post(&format!("kv/{key}"), &json!({ "value": value })).is(204)
+}
+
+fn value(server: &Running, key: &str) -> String {
+    server.get(&format!("kv/{key}")).is(200).text("/data/value")
+}
+
+#[test]
+fn a_secondary_serves_what_the_primary_holds_and_passes_writes_on() {
+    let (primary, secondary) = pair();
+    assert_eq!(value(&secondary, "before"), "1");
+    put(&secondary, "forwarded", "2");
+    assert_eq!(value(&primary, "forwarded"), "2");
+    caught_up(&primary, &secondary);
+    assert_eq!(value(&secondary, "forwarded"), "2");
+    let (here, there) = (status(&primary), status(&secondary));
+    assert_eq!(here["history"], there["history"]);
+    // A login and a token with a limited number of uses write on the primary.
+    let token = secondary.token(&json!({ "policies": ["root"], "num_uses": 2 }));
+    let read = |server: &Running| server.call("GET", "kv/before").token(&token).send().status;
+    assert_eq!((read(&secondary), read(&primary), read(&primary)), (200, 200, 403));
+    caught_up(&primary, &secondary);
+    assert_eq!(read(&secondary), 403);
+}
+
+#[test]
+fn a_client_reads_on_the_secondary_what_it_has_written_on_the_primary() {
+    let (primary, secondary) = pair();
+    for n in 0..20 {
+        let written = put(&primary, "own", &n.to_string());
+        let index = written.header("x-vault-index").unwrap().to_owned();
+        let read = secondary.call("GET", "kv/own").token(ROOT).header("X-Vault-Index", &index);
+        assert_eq!(read.send().is(200).text("/data/value"), n.to_string());
+    }
+    // base64 of v1:c:999999:999999:00
+    let late = "djE6Yzo5OTk5OTk6OTk5OTk5OjAw";
+    let read = || secondary.call("GET", "kv/own").token(ROOT).header("X-Vault-Index", late);
+    read().send().refuses(412, "required index state not present");
+    // The primary has it no more than the secondary.
+    read().header("X-Vault-Inconsistent", "forward-active-node").send().is(412);
+}
+
+#[test]
+fn a_token_revoked_on_the_primary_is_dead_on_the_secondary() {
+    let (primary, secondary) = pair();
+    let token = primary.token(&json!({ "policies": ["default"] }));
+    caught_up(&primary, &secondary);
+    let lookup = || secondary.call("GET", "auth/token/lookup-self").token(&token).send().status;
+    assert_eq!(lookup(), 200);
+    primary.post("auth/token/revoke", &json!({ "token": token })).is(204);
+    caught_up(&primary, &secondary);
+    assert_eq!(lookup(), 403);
+}
+
+#[test]
+fn keys_rotated_on_the_primary_open_on_the_secondary() {
+    let (primary, secondary) = pair();
+    for n in 0..3 {
+        primary.post("sys/rotate", &json!({})).is(204);
+        put(&primary, "rotated", &n.to_string());
+        caught_up(&primary, &secondary);
+        assert_eq!(value(&secondary, "rotated"), n.to_string());
+    }
+}
+
+#[test]
+fn a_secondary_goes_on_after_a_restart_with_its_own_unseal_key() {
+    let (primary, secondary) = pair();
+    let own = secondary.server().dev_keys().unwrap().unseal_key.clone();
+    let other = primary.server().dev_keys().unwrap().unseal_key.clone();
+    let secondary = Running::in_dir(secondary.stop(), plain_options);
+    put(&primary, "meanwhile", "1");
+    secondary.post("sys/unseal", &json!({ "key": other })).is(400);
+    secondary.post("sys/unseal", &json!({ "key": own })).is(200);
+    caught_up(&primary, &secondary);
+    assert_eq!(value(&secondary, "meanwhile"), "1");
+}
+
+#[test]
+fn a_promoted_secondary_takes_writes_and_keeps_its_own_seal() {
+    let (primary, secondary) = pair();
+    let last = status(&secondary)["last_wal"].clone();
+    let own = secondary.server().dev_keys().unwrap().unseal_key.clone();
+    primary.stop();
+    let unknown = secondary.post("kv/a", &json!({ "value": "1" }));
+    assert!(unknown.status == 503 || unknown.status == 500, "{unknown:?}");
+    let promoted = secondary.post(&format!("{SECONDARY}/promote"), &json!({})).is(200);
+    assert_eq!(promoted.json()["data"]["last_remote_wal"], last);
+    put(&secondary, "own", "2");
+    let server = Running::in_dir(secondary.stop(), plain_options);
+    server.post("sys/unseal", &json!({ "key": own })).is(200);
+    assert_eq!(value(&server, "own"), "2");
+    assert_eq!(value(&server, "before"), "1");
+}
+
+#[test]
+fn a_token_that_is_not_good_changes_nothing() {
+    let (primary, secondary, third) = (primary(), server(), server());
+    let good = token(&primary, "east");
+    let mut altered = good.clone();
+    altered.replace_range(40..41, if &altered[40..41] == "A" { "B" } else { "A" });
+    enable(&secondary, &altered).refuses(400, "the secondary token is altered or cut short");
+    enable(&secondary, "").refuses(400, "missing token");
+    enable(&primary, &good).refuses(400, "a secondary cannot follow itself");
+    let late = json!({ "id": "late", "ttl": 0 });
+    let late = primary.post(&format!("{PRIMARY}/secondary-token"), &late).is(200);
+    enable(&secondary, &late.text("/wrap_info/token")).refuses(400, "has expired");
+    enable(&secondary, &good).is(200);
+    enable(&third, &good).refuses(400, "was used already, by another cluster");
+    caught_up(&primary, &secondary);
+    enable(&secondary, &good).refuses(400, "a secondary already");
+    third.post(&format!("{PRIMARY}/enable"), &json!({})).is(200);
+    third.post(&format!("{PRIMARY}/enable"), &json!({})).refuses(400, "a primary already");
+    let other = token(&primary, "west");
+    enable(&third, &other).refuses(400, "this cluster is a primary: disable that first");
+    let again = primary.post(&format!("{PRIMARY}/secondary-token"), &json!({ "id": "east" }));
+    again.refuses(400, "known already");
+    third.get("sys/mounts").is(200);
+}
+
+#[test]
+fn a_revoked_secondary_is_told_so_and_says_so() {
+    let (primary, secondary) = pair();
+    primary.post(&format!("{PRIMARY}/revoke-secondary"), &json!({ "id": "east" })).is(204);
+    eventually("it ends", || (status(&secondary)["state"] == "failed").then_some(()));
+    assert_eq!(value(&secondary, "before"), "1");
+}
+
+#[test]
+fn health_tells_a_secondary_from_its_primary() {
+    let (primary, secondary) = pair();
+    primary.get("sys/health").is(200);
+    let health = secondary.get("sys/health").is(473).json();
+    assert_eq!(health["replication_performance_mode"], "secondary");
+    assert_eq!(health["replication"]["state"], "stream-wals");
+    secondary.get("sys/health?perfstandbyok=true").is(200);
+    secondary.get("sys/health?performancestandbycode=299").is(299);
+    let denied = secondary.call("POST", &format!("{SECONDARY}/promote")).send();
+    denied.is(403);
+}
