@@ -1,0 +1,409 @@
+"""The proxy and its peers, each in front of the same real OpenBao on raft storage.
+
+Every peer gets a fresh OpenBao. The peers are OpenBao alone, Envoy with its adaptive
+concurrency at the defaults, HAProxy with four settings of maxconn, and plimsoll.
+`--only` picks parts, `--peers` peers; a mark that was missed is printed as such.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+from bench.harness import BINARY, bao_server, end, free_port, load, rate, row, worst
+
+PEERS = ["direct", "envoy", "haproxy-16", "haproxy-48", "haproxy-128", "haproxy-256", "plimsoll"]
+WIDTHS = (22, 13, 13, 13, 13, 13, 13, 16)
+
+ENVOY = """
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: bench
+          route_config:
+            virtual_hosts:
+            - {{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: bao, timeout: 30s}}}}]}}
+          http_filters:
+          - name: envoy.filters.http.adaptive_concurrency
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency
+              gradient_controller_config:
+                sample_aggregate_percentile: {{value: 50}}
+                concurrency_limit_params: {{concurrency_update_interval: 0.1s}}
+                min_rtt_calc_params: {{interval: 60s, request_count: 50}}
+              enabled: {{default_value: true, runtime_key: adaptive_concurrency.enabled}}
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+  - name: bao
+    connect_timeout: 5s
+    load_assignment:
+      cluster_name: bao
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {upstream}}}}}}}
+"""
+
+HAPROXY = """
+global
+  maxconn 9900
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+  timeout queue 100ms
+frontend front
+  bind 127.0.0.1:{port}
+  default_backend bao
+backend bao
+  server bao 127.0.0.1:{upstream} {options}
+"""
+
+
+@contextlib.contextmanager
+def process(command, port, log):
+    """A proxy, from when it accepts until the block ends; yields its process."""
+    with open(log, "wb") as file:
+        running = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            if running.poll() is not None:
+                raise RuntimeError(f"{command[0]} ended: {open(log).read()[-500:]}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} does not listen")
+            time.sleep(0.05)
+        yield running
+    finally:
+        end(running, signal.SIGTERM, 10)
+
+
+@contextlib.contextmanager
+def peer(name, upstream):
+    """A peer in front of the port `upstream`; yields its own port and process."""
+    if name == "direct":
+        yield upstream, None
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+        config, log = os.path.join(directory, "config"), os.path.join(directory, "log")
+        if name == "plimsoll":
+            command = [str(BINARY), "proxy", "--upstream", f"http://127.0.0.1:{upstream}",
+                       "--listen", f"127.0.0.1:{port}"]
+        elif name == "envoy":
+            text = ENVOY.format(port=port, upstream=upstream)
+            command = ["envoy", "-c", config, "--log-level", "error", "--disable-hot-restart"]
+        else:
+            _, _, maxconn = name.partition("-")
+            options = f"maxconn {maxconn}" if maxconn else ""
+            text = HAPROXY.format(port=port, upstream=upstream, options=options)
+            command = ["haproxy", "-db", "-f", config]
+        if name != "plimsoll":
+            with open(config, "w") as file:
+                file.write(text)
+            if name == "envoy":
+                os.rename(config, config + ".yaml")
+                command[2] = config + ".yaml"
+        with process(command, port, log) as running:
+            if name == "plimsoll":
+                time.sleep(1)  # until it has asked what is behind
+            yield port, running
+
+
+def mark(good):
+    return "ok" if good else "MISSED"
+
+
+def rss_mib(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+
+
+class Memory(threading.Thread):
+    """The largest resident memory of a process while it runs."""
+
+    def __init__(self, running):
+        super().__init__(daemon=True)
+        self.pid, self.most, self.stopped = running.pid, 0.0, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.stopped.wait(0.2):
+            with contextlib.suppress(OSError, StopIteration):
+                self.most = max(self.most, rss_mib(self.pid))
+
+
+def storm(options):
+    """300 -> 2,000 -> 300 approle logins a second, 5 s timeout."""
+    calm, seconds = options.calm, options.storm
+    phases = f"{calm}s:300,{seconds}s:2000,{calm}s:300"
+    row("storm", "ok/s before", "ok/s in it", "p99 ms", "timeouts", "refused calm", "ok/s after",
+        "p99 after 1 s", widths=WIDTHS)
+    found = {}
+    for name in options.peers:
+        with bao_server() as (upstream, token), peer(name, upstream) as (port, _):
+            report = load(port, "approle-login", "--phases", phases, "--timeout", "5s",
+                          "--in-flight-max", "12000", token=token)
+        by_second = report["seconds"]
+        before, during = by_second[:calm], by_second[calm:calm + seconds]
+        after = by_second[calm + seconds:calm + seconds + calm]
+        refused = sum(s["outcomes"]["refused"] for s in before + after[1:])
+        timeouts = sum(s["outcomes"]["timeout"] for s in during)
+        # The seconds' quantiles, weighted by their answers: the p99 of the storm.
+        answers = sum(s["accepted"]["count"] for s in during) or 1
+        p99 = sum(s["accepted"]["p99_ms"] * s["accepted"]["count"] for s in during) / answers
+        found[name] = (rate(during), p99, timeouts, refused, worst(after[1:]))
+        row(name, f"{rate(before):.0f}", f"{rate(during):.0f}", f"{p99:.0f}", timeouts, refused,
+            f"{rate(after):.0f}", f"{worst(after[1:]):.0f} ({worst(before):.0f} before)",
+            widths=WIDTHS)
+    if "plimsoll" not in found:
+        return
+    goodput, p99, timeouts, refused, after = found["plimsoll"]
+    quick = [f[0] for name, f in found.items() if name.startswith("haproxy") and f[1] <= 300]
+    if quick:
+        row("  best HAProxy <= 300 ms", f"{goodput / max(quick):.2f}x", ">= 0.95",
+            mark(goodput >= 0.95 * max(quick)))
+    if "envoy" in found:
+        row("  Envoy", f"{goodput / max(found['envoy'][0], 1):.2f}x", ">= 1.3",
+            mark(goodput >= 1.3 * found["envoy"][0]))
+    row("  p99 in the storm", f"{p99:.0f} ms", "<= 300", mark(p99 <= 300))
+    row("  timeouts in it", timeouts, "0", mark(timeouts == 0))
+    row("  refused in the calm", refused, "0", mark(refused == 0))
+
+
+def prepare_reads(port, token):
+    """What the load generator reads, written once: kv 1 under load/."""
+    load(port, "kv1-get", "--phases", "1s:50", token=token)
+
+
+def reads(options):
+    """kv reads at 500/s beside the storm."""
+    row("reads beside the storm", "usual p99", "ok %", "p99 ms", "logins ok/s")
+    for name in [name for name in options.peers if name in ("direct", "envoy", "plimsoll")]:
+        with bao_server() as (upstream, token), peer(name, upstream) as (port, _):
+            prepare_reads(port, token)
+            usual = load(port, "kv1-get", "--phases", "5s:500", token=token)
+            logins = {}
+            beside = threading.Thread(target=lambda: logins.update(load(
+                port, "approle-login", "--phases", f"{options.storm + 2}s:2000", "--timeout", "5s",
+                "--in-flight-max", "12000", token=token)))
+            beside.start()
+            time.sleep(2)
+            report = load(port, "kv1-get", "--phases", f"{options.storm}s:500", token=token)
+            beside.join()
+        share = report["outcomes"]["ok"] / sum(report["outcomes"].values())
+        p99, bound = report["accepted"]["p99_ms"], 3 * max(usual["accepted"]["p99_ms"], 10)
+        row(name, f"{usual['accepted']['p99_ms']:.1f}", f"{100 * share:.1f}", f"{p99:.0f}",
+            f"{rate(logins['seconds']):.0f}")
+        if name == "plimsoll":
+            row("  answered", f"{share:.3f}", ">= 0.99", mark(share >= 0.99))
+            row("  p99", f"{p99:.0f} ms", f"<= {bound:.0f}", mark(p99 <= bound))
+
+
+def hog(options):
+    """One identity at 1,800 logins/s beside 50 quiet ones at 4/s each."""
+    seconds = options.storm
+    row("a hog beside 50", "quiet ok %", "quiet p99", "hog ok/s", "all ok/s")
+    for name in [name for name in options.peers if name in ("direct", "envoy", "plimsoll")]:
+        with bao_server() as (upstream, token), peer(name, upstream) as (port, _):
+            report = load(port, "approle-login", "--flow", f"quiet@127.0.1.1*50={seconds}s:4",
+                          "--flow", f"hog@127.0.2.1={seconds}s:1800", "--timeout", "5s",
+                          "--in-flight-max", "12000", token=token)
+        quiet = [flow for flow in report["flows"] if flow["name"].startswith("quiet")]
+        ok = sum(flow["outcomes"]["ok"] for flow in quiet)
+        share = ok / sum(sum(flow["outcomes"].values()) for flow in quiet)
+        hogged = next(flow for flow in report["flows"] if flow["name"] == "hog")["outcomes"]["ok"]
+        row(name, f"{100 * share:.1f}", f"{max(f['accepted']['p99_ms'] for f in quiet):.0f}",
+            f"{hogged / seconds:.0f}", f"{(ok + hogged) / seconds:.0f}")
+        if name == "plimsoll":
+            row("  quiet answered", f"{share:.3f}", ">= 0.98", mark(share >= 0.98))
+
+
+def fivefold(options):
+    """5,000 logins a second after 2,000: goodput kept, memory bounded."""
+    seconds = options.fivefold
+    with bao_server() as (upstream, token), peer("plimsoll", upstream) as (port, running):
+        memory = Memory(running)
+        report = load(port, "approle-login", "--phases", f"10s:2000,{seconds}s:5000",
+                      "--timeout", "5s", "--in-flight-max", "12000", token=token)
+        memory.stopped.set()
+    twice, five = rate(report["seconds"][2:10]), rate(report["seconds"][10:10 + seconds])
+    row(f"5x for {seconds} s", "ok/s at 2x", "ok/s at 5x", "ratio", "RSS MiB", "timeouts")
+    row("plimsoll", f"{twice:.0f}", f"{five:.0f}", f"{five / max(twice, 1):.2f}",
+        f"{memory.most:.0f}", report["outcomes"]["timeout"])
+    row("  kept", f"{five / max(twice, 1):.2f}", ">= 0.8", mark(five >= 0.8 * twice))
+    row("  memory", f"{memory.most:.0f} MiB", "<= 256", mark(memory.most <= 256))
+
+
+def overhead(options):
+    """1,000 kv reads a second, then 64 connections as fast as they can."""
+    row("overhead", "median ms", "p99 ms", "reads/s at 64")
+    found = {}
+    with bao_server() as (upstream, token):
+        prepare_reads(upstream, token)
+        for name in ["direct", "haproxy", "plimsoll"]:
+            with peer(name, upstream) as (port, _):
+                # The first seconds open connections.
+                load(port, "kv1-get", "--phases", "2s:1000", token=token)
+                paced = load(port, "kv1-get", "--phases", "8s:1000", token=token)["accepted"]
+                closed = load(port, "kv1-get", "--closed-loop", "64", "--duration", "6s",
+                              token=token)
+            found[name] = (paced["p50_ms"], paced["p99_ms"],
+                           closed["outcomes"]["ok"] / closed["duration_s"])
+            row(name, f"{paced['p50_ms']:.2f}", f"{paced['p99_ms']:.2f}", f"{found[name][2]:.0f}")
+    ours, alone, theirs = found["plimsoll"], found["direct"], found["haproxy"]
+    row("  median over direct", f"{ours[0] - alone[0]:+.2f} ms", "<= +0.3",
+        mark(ours[0] <= alone[0] + 0.3))
+    row("  p99 over HAProxy's", f"{ours[1] - theirs[1]:+.2f} ms", "<= +0.5",
+        mark(ours[1] <= theirs[1] + 0.5))
+    row("  throughput", f"{ours[2] / theirs[2]:.2f}x", ">= 0.7", mark(ours[2] >= 0.7 * theirs[2]))
+
+
+class Broken:
+    """An upstream that is broken in one way, until told otherwise."""
+
+    def __init__(self):
+        self.mode, self.listener = "fine", socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with client, contextlib.suppress(OSError):
+            # One request a connection is all that a broken server serves.
+            if not client.recv(65536):
+                return
+            if self.mode == "hangs":
+                client.recv(1)
+            elif self.mode == "garbage":
+                client.sendall(b"\x16\x03\x01 what is this?\r\n\r\n")
+            elif self.mode == "half a body":
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            elif self.mode == "fine":
+                client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+
+
+def ask(port, count, threads):
+    """What `count` requests were answered with: a status, or that the body ended early."""
+    answers, lock, left = {}, threading.Lock(), [count]
+
+    def client():
+        while True:
+            with lock:
+                if left[0] == 0:
+                    return
+                left[0] -= 1
+            try:
+                with socket.create_connection(("127.0.0.1", port), 20) as connection:
+                    connection.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                    text = b"".join(iter(lambda: connection.recv(65536), b""))
+                answer = text[9:12].decode() + (" cut" if text.endswith(b"half") else "")
+            except OSError as error:
+                answer = type(error).__name__
+            with lock:
+                answers[answer] = answers.get(answer, 0) + 1
+
+    clients = [threading.Thread(target=client) for _ in range(threads)]
+    for each in clients:
+        each.start()
+    for each in clients:
+        each.join()
+    return answers
+
+
+def metric(port, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+def broken(options):
+    """Upstreams that are broken in every way, 1,000 rounds each."""
+    row("broken upstream", "rounds", "answers", "RSS MiB", "places left")
+    upstream, port, health = Broken(), free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+        config = os.path.join(directory, "proxy.hcl")
+        with open(config, "w") as file:
+            file.write(f'upstream {{\n  address = "http://127.0.0.1:{upstream.port}"\n'
+                       '  kind = "http"\n  timeout = "500ms"\n}\n')
+        command = [str(BINARY), "proxy", "--config", config, "--listen", f"127.0.0.1:{port}",
+                   "--health-listen", f"127.0.0.1:{health}"]
+        with process(command, port, os.path.join(directory, "log")) as running:
+            expected = {"fine": {"200"}, "hangs": {"504", "503"}, "garbage": {"502"},
+                        "half a body": {"200 cut"}, "gone": {"502"}}
+            ask(port, options.rounds, 16)
+            first = rss_mib(running.pid)
+            for mode, allowed in expected.items():
+                upstream.mode = mode
+                if mode == "gone":
+                    upstream.listener.shutdown(socket.SHUT_RDWR)
+                    upstream.listener.close()
+                answers = ask(port, options.rounds, 64 if mode == "hangs" else 16)
+                places = metric(health, "plimsoll_gate_in_flight") + metric(
+                    health, "plimsoll_proxy_at_upstream")
+                row(f"  {mode}", options.rounds,
+                    " ".join(f"{status}:{count}" for status, count in sorted(answers.items())),
+                    f"{rss_mib(running.pid):.1f}", f"{places:.0f}",
+                    mark(set(answers) <= allowed and places == 0))
+            row("  memory after all", f"{rss_mib(running.pid) - first:+.1f} MiB", "<= +16",
+                mark(rss_mib(running.pid) <= first + 16))
+
+
+def hang(options):
+    """OpenBao stopped for 10 s in the middle of 300 logins a second."""
+    with bao_server() as (upstream, token), peer("plimsoll", upstream) as (port, _):
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            pids = [int(pid) for pid in children.read().split()]
+        bao = next(pid for pid in pids if open(f"/proc/{pid}/comm").read().startswith("bao"))
+        stop = threading.Timer(5, os.kill, (bao, signal.SIGSTOP))
+        go_on = threading.Timer(15, os.kill, (bao, signal.SIGCONT))
+        stop.start()
+        go_on.start()
+        report = load(port, "approle-login", "--phases", "22s:300", "--timeout", "5s",
+                      "--in-flight-max", "12000", token=token)
+    ok = [second["outcomes"]["ok"] for second in report["seconds"]]
+    back = next((i for i in range(15, 22) if all(n >= 285 for n in ok[i:22])), None)
+    row("OpenBao hangs for 10 s", "ok/s before", "in it", "after", "back after s")
+    row("plimsoll", f"{ok[3]}", f"{sum(ok[6:15]) / 9:.0f}", f"{ok[20]}",
+        "-" if back is None else back - 15, "<= 3", mark(back is not None and back <= 18))
+
+
+PARTS = {"storm": storm, "reads": reads, "hog": hog, "fivefold": fivefold, "overhead": overhead,
+         "broken": broken, "hang": hang}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
+    parser.add_argument("--calm", type=int, default=5, help="seconds before and after a storm")
+    parser.add_argument("--storm", type=int, default=20, help="seconds of a storm")
+    parser.add_argument("--rounds", type=int, default=1000, help="with each broken upstream")
+    parser.add_argument("--fivefold", type=int, default=60, help="seconds at 5x")
+    options = parser.parse_args()
+    for name in options.only:
+        PARTS[name](options)
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    main()

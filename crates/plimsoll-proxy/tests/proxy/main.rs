@@ -1,0 +1,9 @@
+//! The proxy over real sockets: raw bytes from the client's side, real and broken
+//! servers on the other.
+
+mod broken;
+mod passing;
+mod shapes;
+mod streams;
+mod support;
+mod wiring;

@@ -1,0 +1,196 @@
+//! A proxy, upstreams to put behind it, and clients that write bytes.
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use plimsoll_listener::{Listener, ListenerConfig};
+use plimsoll_proxy::config::{Config, ListenerOptions};
+use plimsoll_proxy::{ProxyServer, UpstreamKind};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) type Body = BoxBody<Bytes, hyper::Error>;
+
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A proxy that ends with the test.
+pub(crate) struct Proxy {
+    server: Option<ProxyServer>,
+    pub(crate) address: SocketAddr,
+    health: SocketAddr,
+}
+
+impl Proxy {
+    pub(crate) fn before(upstream: SocketAddr) -> Self {
+        Self::with(upstream, |_| {})
+    }
+
+    pub(crate) fn with(upstream: SocketAddr, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new(format!("http://{upstream}").parse().expect("a URL"));
+        config.upstream.kind.0 = Some(UpstreamKind::Http);
+        change(&mut config);
+        Self::start(config)
+    }
+
+    pub(crate) fn start(mut config: Config) -> Self {
+        config.listeners = vec![ListenerOptions { address: ANY, tls: None }];
+        config.health_listen = Some(ANY);
+        let server = ProxyServer::start(&config).expect("starts");
+        let (address, health) = (server.addresses()[0], server.health_address().expect("one"));
+        Self { server: Some(server), address, health }
+    }
+
+    pub(crate) fn server(&self) -> &ProxyServer {
+        self.server.as_ref().expect("runs")
+    }
+
+    /// Stops, and returns when everything accepted is finished.
+    pub(crate) fn stop(mut self) {
+        self.server.take().expect("runs").stop();
+    }
+
+    /// Sends bytes, reads to the end of the connection.
+    pub(crate) fn talk(&self, request: &str) -> String {
+        talk(self.address, request)
+    }
+
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = talk(self.health, &get("/metrics", ""));
+        let line =
+            text.lines().find(|line| line.strip_prefix(name).is_some_and(|l| l.starts_with(' ')));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.rsplit(' ').next().expect("a value").parse().expect("a number")
+    }
+
+    pub(crate) fn health(&self) -> String {
+        talk(self.health, &get("/health", ""))
+    }
+
+    /// Asks until nothing is at the upstream and nothing is held at any gate.
+    pub(crate) fn until_idle(&self) {
+        until(|| {
+            self.metric("plimsoll_proxy_at_upstream") == 0.0
+                && ["logins", "writes", "reads"].iter().all(|gate| {
+                    let gate = format!("{{gate=\"upstream.{gate}\"}}");
+                    self.metric(&format!("plimsoll_gate_in_flight{gate}")) == 0.0
+                        && self.metric(&format!("plimsoll_gate_waiting{gate}")) == 0.0
+                })
+        });
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+    }
+}
+
+/// Asks again until it is so; a test that never gets there is ended from outside.
+pub(crate) fn until(so: impl Fn() -> bool) {
+    while !so() {
+        std::thread::yield_now();
+    }
+}
+
+pub(crate) fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: vault.example\r\nConnection: close\r\n{headers}\r\n")
+}
+
+pub(crate) fn talk(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    // A connection that is cut in the middle has said something all the same.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    stream
+}
+
+/// An upstream that does with each connection what the test says.
+pub(crate) fn raw(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(ANY).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = Arc::clone(&serve);
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// Reads one head.
+pub(crate) fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// An upstream that answers every request with the same bytes, after its head.
+pub(crate) fn saying(answer: &'static str) -> SocketAddr {
+    raw(
+        move |mut stream| {
+            while !head(&mut stream).is_empty() && stream.write_all(answer.as_bytes()).is_ok() {}
+        },
+    )
+}
+
+/// An upstream that sends back what it was sent: each head it reads as a body.
+pub(crate) fn mirror() -> SocketAddr {
+    raw(|mut stream| {
+        loop {
+            let head = head(&mut stream);
+            if head.is_empty() {
+                return;
+            }
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a number"))];
+            if stream.read_exact(&mut body).is_err() {
+                return;
+            }
+            let seen = format!("{head}{}", String::from_utf8_lossy(&body));
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{seen}", seen.len());
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// A real server: hyper.
+pub(crate) fn hyper_server<F>(service: fn(Request<Incoming>) -> F) -> SocketAddr
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let listener = Listener::bind(ListenerConfig::new(ANY)).expect("a port");
+    let address = listener.local_addr();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let service =
+            tower::service_fn(
+                move |request| async move { Ok::<_, Infallible>(service(request).await) },
+            );
+        runtime.expect("a runtime").block_on(listener.serve(service, CancellationToken::new()))
+    });
+    address
+}

@@ -1,0 +1,121 @@
+//! Starting, recognising, reloading, draining, and TLS to the upstream.
+
+use std::io::{Read, Write};
+use std::sync::mpsc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use plimsoll_listener::{ClientAuth, ClientTls, Listener, ListenerConfig, TlsConfig};
+use plimsoll_proxy::config::Config;
+use plimsoll_proxy::{Source, UpstreamKind};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Body, Proxy, connect, get, head, mirror, raw, saying, until};
+
+#[test]
+fn a_vault_is_recognised_by_itself() {
+    let health = "{\"initialized\":true,\"sealed\":false,\"standby\":false}";
+    let vault = raw(move |mut stream| {
+        while !head(&mut stream).is_empty() {
+            let length = health.len();
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{health}");
+        }
+    });
+    for (upstream, kind) in [(vault, "vault"), (mirror(), "http")] {
+        let proxy = Proxy::with(upstream, |config| config.upstream.kind.0 = None);
+        until(|| proxy.health().contains(&format!("\"upstream_kind\":\"{kind}\"")));
+    }
+}
+
+#[test]
+fn a_reload_sends_the_next_request_elsewhere_and_a_bad_file_changes_nothing() {
+    let one = saying("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    let other = saying("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("proxy.hcl");
+    let write = |text: String| std::fs::write(&file, text).expect("written");
+    let named = |upstream| {
+        format!("upstream {{\n  address = \"http://{upstream}\"\n  kind = \"http\"\n}}\n")
+    };
+    let source = Source { file: Some(file.clone()), ..Source::default() };
+    write(named(one));
+    let proxy = Proxy::start(source.read().expect("valid"));
+    let status = || proxy.talk(&get("/", ""))[9..12].to_owned();
+    assert_eq!(status(), "201");
+    write("upstream {".to_owned());
+    proxy.server().reload(&source);
+    assert_eq!(status(), "201");
+    write(named(other) + "adaptive_overload_protection {\n  mode = \"monitor\"\n}\n");
+    proxy.server().reload(&source);
+    assert_eq!(status(), "202");
+    assert!(proxy.health().contains("\"mode\":\"monitor\""));
+}
+
+#[test]
+fn a_drain_finishes_what_was_accepted() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let proxy = Proxy::before(raw(move |mut stream| {
+        head(&mut stream);
+        let _ = wait.lock().expect("held by no other").recv();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+    }));
+    let mut client = connect(proxy.address);
+    client.write_all(get("/", "").as_bytes()).expect("sent");
+    until(|| proxy.metric("plimsoll_proxy_at_upstream") == 1.0);
+    let stopping = std::thread::spawn(move || proxy.stop());
+    go.send(()).expect("heard");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.ends_with("done"), "{answer}");
+    stopping.join().expect("stopped");
+}
+
+async fn hello(_: Request<Incoming>) -> Response<Body> {
+    let body = Full::new(Bytes::from_static(b"hello"));
+    Response::new(body.map_err(|never| match never {}).boxed())
+}
+
+#[test]
+fn an_upstream_behind_tls_is_checked_and_checks_us() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
+    let certificate = file("cert.pem", pair.cert.pem());
+    let key = file("key.pem", pair.signing_key.serialize_pem());
+    let mut listening = ListenerConfig::new("127.0.0.1:0".parse().expect("an address"));
+    let tls = TlsConfig::new(&certificate, &key).with_client_ca(&certificate, ClientAuth::Required);
+    listening = listening.with_tls(tls);
+    let listener = Listener::bind(listening).expect("a port");
+    let port = listener.local_addr().port();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let service = tower::service_fn(|request| async {
+            Ok::<_, std::convert::Infallible>(hello(request).await)
+        });
+        runtime.expect("a runtime").block_on(listener.serve(service, CancellationToken::new()))
+    });
+    let proxy = |tls: ClientTls| {
+        let url = format!("https://localhost:{port}").parse().expect("a URL");
+        let mut config = Config::new(url);
+        config.upstream.kind.0 = Some(UpstreamKind::Http);
+        config.upstream.tls = tls;
+        Proxy::start(config)
+    };
+    let ca = Some(certificate.clone());
+    let both = ClientTls { ca: ca.clone(), identity: Some((certificate, key)) };
+    assert!(proxy(both).talk(&get("/", "")).ends_with("hello"));
+    // TLS 1.3 tells a client without a certificate only after the handshake.
+    let unknown = proxy(ClientTls { ca, identity: None }).talk(&get("/", ""));
+    assert!(unknown.starts_with("HTTP/1.1 502 "), "{unknown}");
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
+    let ca = Some(file("other.pem", other.cert.pem()));
+    let distrusted = proxy(ClientTls { ca, identity: None }).talk(&get("/", ""));
+    assert!(distrusted.contains("error=tls_protocol_error"), "{distrusted}");
+}
