@@ -130,6 +130,21 @@ async fn each_attempt_is_told_how_long_its_client_will_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preference_of_the_callers_own_is_kept() {
+    for (own, told) in
+        [("wait=3", vec!["wait=3"]), ("return=minimal", vec!["return=minimal", "wait=30"])]
+    {
+        let (seen, server) = server(&[]);
+        let mut request = request("GET");
+        request.headers_mut().insert("prefer", own.parse().unwrap());
+        layer().layer(server).oneshot(request).await.unwrap();
+        let seen = seen.lock().unwrap();
+        let preferences: Vec<_> = seen[0].headers.get_all("prefer").iter().collect();
+        assert_eq!(preferences, told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_streams_is_sent_once() {
     let (seen, server) = server(&[503]);
     let layer = RetryLayer::replaying(Retry::default(), SendOnce);

@@ -98,13 +98,21 @@ fn new_key() -> HeaderValue {
 
 fn to_send<B>(head: &Parts, remaining: Duration, body: B) -> Request<B> {
     let mut head = head.clone();
-    if !head.headers.contains_key(PREFER) {
+    if !says_wait(&head) {
         // Rounded down: better that the server stops a little early than that it
         // works for nobody.
         let wait = format!("wait={}", remaining.as_secs().max(1));
-        head.headers.extend(HeaderValue::try_from(wait).ok().map(|wait| (PREFER, wait)));
+        if let Ok(wait) = HeaderValue::try_from(wait) {
+            head.headers.append(PREFER, wait);
+        }
     }
     Request::from_parts(head, body)
+}
+
+/// Whether the caller has told the server how long it waits.
+fn says_wait(head: &Parts) -> bool {
+    let mut preferences = head.headers.get_all(PREFER).iter();
+    preferences.any(|value| value.as_bytes().windows(5).any(|part| part == b"wait="))
 }
 
 /// The error is none if there was no body left to send.

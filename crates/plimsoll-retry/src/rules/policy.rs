@@ -41,9 +41,10 @@ pub struct Policy {
     /// Refuses at home what the server would refuse anyway. Off by default: it
     /// fails requests that `hold` would only delay.
     pub throttle: Option<Throttle>,
-    /// Whether unsafe requests get an `Idempotency-Key` when they have none. Leave
-    /// it on for servers that honour it, such as Plimsoll; turn it off for others,
-    /// and POST and PATCH are sent once.
+    /// Whether unsafe requests get an `Idempotency-Key` when they have none. Turn
+    /// it off for a server that does not honour the key, and POST and PATCH are
+    /// sent once: nothing else keeps a write whose answer was lost from being done
+    /// twice.
     pub keys: bool,
 }
 
