@@ -151,6 +151,19 @@ pub trait Backend: Debug + Send + Sync {
         false
     }
 
+    /// Whether a login has a role, by which a quota can be told to apply.
+    fn has_roles(&self) -> bool {
+        false
+    }
+
+    /// The role that a login asks for, whether or not it will be granted.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn login_role(&self, _call: &mut Call<'_, '_>) -> Result<Option<String>, VaultError> {
+        Ok(None)
+    }
+
     /// Whether a read of this path can write, so that it needs a place in the
     /// write queue like any other write.
     fn read_writes(&self, _path: &str) -> bool {

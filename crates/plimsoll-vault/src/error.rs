@@ -31,6 +31,14 @@ pub enum VaultError {
     /// A secondary cannot write: the primary is to be asked. Nothing was executed.
     #[error("this server is a secondary")]
     Following,
+    /// 429: a limit on the number of leases.
+    #[error("1 error occurred:\n\t* request path {path:?}: lease count quota exceeded\n\n")]
+    LeaseQuota {
+        /// What was asked.
+        path: String,
+        /// The quota's name.
+        quota: String,
+    },
     /// 503: sealed.
     #[error("Vault is sealed")]
     Sealed,
@@ -73,6 +81,7 @@ impl VaultError {
             Self::Unsupported => 405,
             Self::Precondition(_) => 412,
             Self::TooLarge(_) => 413,
+            Self::LeaseQuota { .. } => 429,
             Self::Uninitialized => 501,
             Self::Sealed | Self::Following | Self::Rejected(_) => 503,
             Self::OutcomeUnknown(_) | Self::Internal(_) => 500,

@@ -16,6 +16,7 @@ mod error;
 pub mod lease;
 mod mounts;
 pub mod policy;
+pub mod quota;
 mod request;
 mod response;
 mod seal;
@@ -29,5 +30,5 @@ pub use crate::request::{Operation, Request};
 pub use crate::response::{AuthResponse, Response};
 pub use crate::seal::{InvalidStaticKey, StaticKey};
 pub use crate::vault::{
-    AdmitLate, Clock, DevKeys, KnownCaller, OwnSeal, Recipient, Status, Vault, VaultOptions,
+    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status, Vault, VaultOptions,
 };

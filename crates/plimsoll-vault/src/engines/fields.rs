@@ -61,6 +61,24 @@ impl<'a> Fields<'a> {
         self.value(field).map(|value| weak_integer(field, value)).transpose()
     }
 
+    /// A number.
+    pub(crate) fn float(self, field: &str) -> Result<Option<f64>, VaultError> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let number = match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => {
+                text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+            }
+            _ => None,
+        };
+        number.map(Some).ok_or_else(|| {
+            unreadable(
+                field,
+                "'' cannot parse value as 'float': strconv.ParseFloat: invalid syntax",
+            )
+        })
+    }
+
     /// A count: a whole number that is not negative. `refusal` is the error
     /// otherwise.
     pub(crate) fn count(self, field: &str, refusal: &str) -> Result<Option<u64>, VaultError> {

@@ -16,7 +16,7 @@ use crate::error::VaultError;
 
 pub mod approle;
 pub mod cubbyhole;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod go_format;
 pub mod kv1;
 pub mod kv2;

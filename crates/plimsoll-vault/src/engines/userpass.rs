@@ -60,6 +60,14 @@ impl Backend for UserPass {
         path.starts_with("login/")
     }
 
+    fn has_roles(&self) -> bool {
+        true
+    }
+
+    fn login_role(&self, call: &mut Call<'_, '_>) -> Result<Option<String>, VaultError> {
+        Ok(call.path.strip_prefix("login/").filter(|name| is_name(name)).map(str::to_lowercase))
+    }
+
     fn exists(&self, call: &mut Call<'_, '_>) -> Result<Option<bool>, VaultError> {
         match call.path.strip_prefix("users/") {
             Some(name) if is_name(name) => Ok(Some(load(&mut call.storage, name)?.is_some())),

@@ -11,6 +11,7 @@
 
 use crate::context::Context;
 use crate::error::VaultError;
+use crate::quota::leases;
 use crate::token::entry::TokenEntry;
 
 /// Leases by their end.
@@ -42,15 +43,19 @@ pub(crate) fn add(
     cx.put(&lease_key(entry, hash), &())?;
     cx.put(&expiry_key(expires_ms, hash), &())?;
     entry.indexed_ms = Some(expires_ms);
-    Ok(())
+    leases::added(cx, entry, hash)
 }
 
 /// Removes a token from both.
-pub(crate) fn remove(cx: &mut Context<'_>, entry: &TokenEntry, hash: &str) {
-    if let Some(indexed_ms) = entry.indexed_ms {
-        cx.delete(&expiry_key(indexed_ms, hash));
-        cx.delete(&lease_key(entry, hash));
-    }
+pub(crate) fn remove(
+    cx: &mut Context<'_>,
+    entry: &TokenEntry,
+    hash: &str,
+) -> Result<(), VaultError> {
+    let Some(indexed_ms) = entry.indexed_ms else { return Ok(()) };
+    cx.delete(&expiry_key(indexed_ms, hash));
+    cx.delete(&lease_key(entry, hash));
+    leases::removed(cx, entry, hash)
 }
 
 /// After a renewal, before the entry is written: an end that came nearer must

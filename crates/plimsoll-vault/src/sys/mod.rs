@@ -17,6 +17,7 @@ use crate::error::VaultError;
 use crate::lease::{self, LeaseCall};
 use crate::mounts::{MountKind, Routes};
 use crate::policy;
+use crate::quota;
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys::body::merged;
@@ -151,6 +152,7 @@ pub(crate) fn handle(
         }
         "audit" => audit::handle(context, call, rest),
         "audit-hash" => audit::hash(call, rest).map(Into::into),
+        "quotas" => quota::handle(context, call, rest),
         "internal" => ui::handle(call, rest).map(Into::into),
         "key-status" => key_status(call).map(Into::into),
         "rotate" if matches!(rest, "" | "keyring") => writes_only(operation, Effect::Rotate),

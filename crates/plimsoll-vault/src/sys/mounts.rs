@@ -11,6 +11,7 @@ use crate::engines::backend_for;
 use crate::error::VaultError;
 use crate::lease;
 use crate::mounts::{MountEntry, MountKind, MountTable, Unmount};
+use crate::quota;
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys::body::merged;
@@ -261,5 +262,6 @@ fn disable(
         // Tokens that it granted go with it, a chunk now and the rest later.
         lease::revoke_prefix(context, &entry.route(), lease::LEASES_PER_STEP_MAX)?;
     }
-    Ok(SysAnswer::then(Effect::WorkAdded))
+    quota::forget_mount(context, &entry.route())?;
+    Ok(SysAnswer::then(Effect::MountRemoved))
 }

@@ -43,7 +43,7 @@ pub(crate) fn leaving_orphans(
     if !entry.has_children {
         return erase(cx, hash, &entry);
     }
-    unlink(cx, hash, &entry);
+    unlink(cx, hash, &entry)?;
     entry.state = TokenState::LeavesOrphans;
     entry.indexed_ms = None;
     cx.put(&id_key(hash), &entry)?;
@@ -56,7 +56,7 @@ pub(crate) fn erase(
     hash: &str,
     entry: &TokenEntry,
 ) -> Result<(), VaultError> {
-    unlink(cx, hash, entry);
+    unlink(cx, hash, entry)?;
     cx.delete(&id_key(hash));
     if entry.has_children || !cx.keys(&cubbyhole(hash), "", 1)?.is_empty() {
         cx.put(&revocation_key(hash), &Revocation { leaves_orphans: false })?;
@@ -64,11 +64,12 @@ pub(crate) fn erase(
     Ok(())
 }
 
-fn unlink(cx: &mut Context<'_>, hash: &str, entry: &TokenEntry) {
-    index::remove(cx, entry, hash);
+fn unlink(cx: &mut Context<'_>, hash: &str, entry: &TokenEntry) -> Result<(), VaultError> {
+    index::remove(cx, entry, hash)?;
     if let Some(parent) = &entry.parent {
         cx.delete(&child_key(parent, hash));
     }
+    Ok(())
 }
 
 fn cubbyhole(hash: &str) -> String {

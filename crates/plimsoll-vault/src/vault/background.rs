@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::VaultError;
 use crate::lease;
 use crate::mounts::unmount_step;
+use crate::quota::leases;
 use crate::vault::Vault;
 
 /// How often it is looked for work that has come due.
@@ -60,7 +61,8 @@ impl Vault {
         }
         self.transact(None, |context: &mut Context<'_>| {
             let items = unmount_step(context)?;
-            Ok(items + lease::step(context, lease::LEASES_PER_STEP_MAX)?)
+            let counted = leases::step(context, lease::LEASES_PER_STEP_MAX)?;
+            Ok(items + counted + lease::step(context, lease::LEASES_PER_STEP_MAX)?)
         })
         .await
     }

@@ -13,6 +13,7 @@ use crate::backend::{Answer, Backend, Call, Caller, Grant, Preparation, Prepared
 use crate::context::Context;
 use crate::error::VaultError;
 use crate::mounts::{MountEntry, Routes, Target};
+use crate::quota::leases;
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys::{self, SysAnswer, SysCall};
@@ -40,6 +41,9 @@ pub(crate) enum Effect {
     Seal,
     Rotate,
     AuditChanged,
+    QuotasChanged,
+    /// With what belonged to it.
+    MountRemoved,
     /// There may be intents for the background work.
     WorkAdded,
 }
@@ -253,6 +257,10 @@ impl Vault {
         path: &str,
         entered: &Entered,
     ) -> Result<SysAnswer, VaultError> {
+        let creates = request.operation == Operation::Write && path.starts_with("create");
+        if creates && !entered.who.entry.is_root() {
+            leases::check(context, &request.path, None)?;
+        }
         let call = TokenCall {
             request,
             path,
@@ -306,6 +314,8 @@ impl Vault {
             "default-batch" if grant.token_type.is_empty() => grant.token_type = "batch".to_owned(),
             _ => {}
         }
+        let role = grant.metadata.get("role_name").or_else(|| grant.metadata.get("username"));
+        leases::check(context, &request.path, role.map(String::as_str))?;
         let ttls = entry.ttls(self.ttls());
         let service = self.token_service()?;
         let issued = service.issue_login(context, grant, &request.path, &entry.route(), ttls)?;
@@ -314,7 +324,7 @@ impl Vault {
         Ok(())
     }
 
-    fn call<'c, 'v>(
+    pub(super) fn call<'c, 'v>(
         &self,
         context: &'c mut Context<'v>,
         request: &'c Request,

@@ -278,6 +278,7 @@ impl Vault {
         self.tokens.store(Some(Arc::new(token_keys.service())));
         let devices = Devices::read(&mut context)?;
         self.audit.reconcile(&devices);
+        self.reconcile_quotas()?;
         self.work.notify_one();
         tracing::info!("unsealed");
         Ok(())
@@ -290,6 +291,7 @@ impl Vault {
         self.decoded.clear();
         self.acls.clear();
         self.callers.clear();
+        self.quotas.clear();
         self.audit.reconcile(&Devices::default());
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
         tracing::info!("sealed");

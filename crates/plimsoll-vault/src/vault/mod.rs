@@ -20,6 +20,7 @@ mod options;
 mod path;
 mod pipeline;
 mod replica;
+mod quotas;
 mod transact;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -39,6 +40,7 @@ use crate::seal::{Progress, SEAL_CONFIG_KEY, SealConfig};
 use crate::token::TokenService;
 use crate::token::Ttls;
 use crate::vault::callers::Callers;
+use crate::vault::quotas::Quotas;
 
 pub(crate) use crate::vault::authority::Authority;
 pub(crate) use crate::vault::decide::Effect;
@@ -48,6 +50,7 @@ pub use crate::vault::callers::KnownCaller;
 pub use crate::vault::lifecycle::DevKeys;
 pub use crate::vault::options::{AdmitLate, Clock, VaultOptions};
 pub use crate::vault::replica::{OwnSeal, Recipient};
+pub use crate::vault::quotas::LeaseQuota;
 
 /// The secrets server without its faces.
 pub struct Vault {
@@ -62,6 +65,7 @@ pub struct Vault {
     callers: Callers,
     pool: CryptoPool,
     audit: Broker,
+    quotas: Quotas,
     /// The keys behind tokens, while unsealed.
     tokens: ArcSwapOption<TokenService>,
     /// Wakes the background work.
@@ -128,6 +132,7 @@ impl Vault {
             callers: Callers::default(),
             pool,
             audit: Broker::default(),
+            quotas: Quotas::default(),
             tokens: ArcSwapOption::empty(),
             work: tokio::sync::Notify::new(),
             following,

@@ -180,6 +180,9 @@ impl Vault {
             }
             Err(error) => Decided { result: Err(error), ..seen },
         };
+        if let Err(VaultError::LeaseQuota { quota, .. }) = &decided.result {
+            self.quotas.lease_quota_violated(quota);
+        }
         if decided.result.is_ok()
             && let Some(effect) = decided.effect.take()
             && let Err(error) = self.apply(effect, spare).await
@@ -204,6 +207,10 @@ impl Vault {
             Effect::Rotate => self.rotate(place).await?,
             Effect::AuditChanged => self.reconcile_audit()?,
             Effect::WorkAdded => self.work.notify_one(),
+            Effect::QuotasChanged | Effect::MountRemoved => {
+                self.reconcile_quotas()?;
+                self.work.notify_one();
+            }
         }
         Ok(())
     }

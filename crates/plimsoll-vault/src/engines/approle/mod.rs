@@ -30,6 +30,7 @@ mod tidy;
 pub use tidy::{Tidied, tidy};
 
 use crate::backend::{Answer, Backend, Call};
+use crate::engines::fields::Fields;
 use crate::engines::unsupported_path;
 use crate::error::VaultError;
 use crate::request::Operation;
@@ -49,6 +50,16 @@ impl Backend for AppRole {
 
     fn frees(&self, path: &str) -> bool {
         path.starts_with("tidy/") || path.ends_with("/destroy")
+    }
+
+    fn has_roles(&self) -> bool {
+        true
+    }
+
+    fn login_role(&self, call: &mut Call<'_, '_>) -> Result<Option<String>, VaultError> {
+        let role_id = Fields::of(call.request).trimmed("role_id")?;
+        let role = role::by_role_id(&mut call.storage, &role_id)?;
+        Ok(role.map(|role| role.name.clone()))
     }
 
     fn exists(&self, call: &mut Call<'_, '_>) -> Result<Option<bool>, VaultError> {
