@@ -13,6 +13,7 @@ pub mod identity;
 pub mod limits;
 pub mod maintenance;
 mod patience;
+pub mod quota;
 pub mod refusal;
 pub mod vault;
 mod vouched;

@@ -1,5 +1,6 @@
 //! What operators see.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -144,9 +145,13 @@ fn gate_samples(gates: &[(&'static str, OpaqueSnapshot)], samples: &mut Vec<Samp
 }
 
 fn gauge(name: &'static str, labels: &[(&'static str, &'static str)], value: f64) -> Sample {
-    Sample { name, labels: labels.to_vec(), value: Measured::Gauge(value) }
+    Sample { name, labels: owned(labels), value: Measured::Gauge(value) }
 }
 
 fn counter(name: &'static str, labels: &[(&'static str, &'static str)], value: u64) -> Sample {
-    Sample { name, labels: labels.to_vec(), value: Measured::Counter(value) }
+    Sample { name, labels: owned(labels), value: Measured::Counter(value) }
+}
+
+fn owned(labels: &[(&'static str, &'static str)]) -> Vec<(&'static str, Cow<'static, str>)> {
+    labels.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).collect()
 }

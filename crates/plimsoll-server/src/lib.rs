@@ -18,6 +18,7 @@ mod health_listener;
 mod in_flight;
 mod metrics;
 mod options;
+mod quotas;
 mod replication;
 mod server;
 mod service;

@@ -73,7 +73,7 @@ impl Metrics {
         let each = |name, value: fn(&GateSnapshot) -> Measured| {
             gates.iter().map(move |gate| Sample {
                 name,
-                labels: vec![("gate", gate.gate.name())],
+                labels: vec![("gate", gate.gate.name().into())],
                 value: value(gate),
             })
         };
@@ -95,9 +95,9 @@ fn refusals(gate: &GateSnapshot) -> Vec<Sample> {
             samples.push(Sample {
                 name: "plimsoll.gate.refused",
                 labels: vec![
-                    ("gate", gate.gate.name()),
-                    ("class", class.name()),
-                    ("reason", reason.name()),
+                    ("gate", gate.gate.name().into()),
+                    ("class", class.name().into()),
+                    ("reason", reason.name().into()),
                 ],
                 value: Measured::Counter(gate.refused[class.index()][reason.index()]),
             });
@@ -107,7 +107,7 @@ fn refusals(gate: &GateSnapshot) -> Vec<Sample> {
 }
 
 fn labelled(name: &'static str, value: f64) -> Sample {
-    Sample { name, labels: vec![("gate", "write")], value: Measured::Gauge(value) }
+    Sample { name, labels: vec![("gate", "write".into())], value: Measured::Gauge(value) }
 }
 
 fn counter(name: &'static str, value: u64) -> Sample {

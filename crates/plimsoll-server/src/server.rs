@@ -137,6 +137,7 @@ impl Server {
             metrics: Arc::default(),
             in_flight: Arc::default(),
             face: Arc::clone(&face),
+            key_vaults: config.key_vaults.clone(),
             disk: Arc::clone(&disk_gate),
             following: Arc::default(),
             delays: delays(options),

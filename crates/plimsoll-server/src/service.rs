@@ -30,6 +30,7 @@ use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
+use crate::quotas::{self, KeyVault};
 use crate::replication::{self, Following, INDEX_HEADER, Wanted};
 
 /// How long a request waits for what its client has written elsewhere, as in Vault.
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) key_vaults: Arc<[KeyVault]>,
     pub(crate) slow_disk: Option<SlowDiskControl>,
     /// The primary, for a secondary.
     pub(crate) following: Arc<Following>,
@@ -257,7 +259,8 @@ impl Shared {
         let now = (self.clock)();
         let (write, gates) = (self.gates.write.snapshot(now), self.gates.snapshots(now));
         let sealed = self.vault.status().sealed;
-        let samples = self.metrics.collect(&write, &gates, self.in_flight.count(), sealed);
+        let mut samples = self.metrics.collect(&write, &gates, self.in_flight.count(), sealed);
+        samples.extend(quotas::samples(&self.vault, &self.key_vaults));
         match format {
             None | Some("") => {
                 json_response(http::StatusCode::OK, &metrics::json(&samples, clock::wall()))

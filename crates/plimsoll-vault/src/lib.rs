@@ -30,5 +30,6 @@ pub use crate::request::{Operation, Request};
 pub use crate::response::{AuthResponse, Response};
 pub use crate::seal::{InvalidStaticKey, StaticKey};
 pub use crate::vault::{
-    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status, Vault, VaultOptions,
+    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status, Vault,
+    VaultOptions,
 };

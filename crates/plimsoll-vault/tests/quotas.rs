@@ -23,12 +23,12 @@ impl Server {
     /// Which quotas apply.
     fn matching(&self, path: &str, role: Option<&str>) -> Vec<String> {
         let rules = self.vault.quota_rules();
-        rules.matching(path, role).iter().map(|rule| rule.name.clone()).collect()
+        rules.matching(path, role).iter().map(|rule| rule.name.to_string()).collect()
     }
 
     fn id(&self, name: &str) -> u64 {
         let rules = self.vault.quota_rules();
-        let id = rules.iter().find(|rule| rule.name == name).map(|rule| rule.id);
+        let id = rules.iter().find(|rule| &*rule.name == name).map(|rule| rule.id);
         id.unwrap()
     }
 

@@ -5,6 +5,8 @@
 mod render;
 mod summary;
 
+use std::borrow::Cow;
+
 pub use crate::metrics::render::{json, prometheus};
 pub use crate::metrics::summary::{Digest, Summary};
 
@@ -15,7 +17,7 @@ pub struct Sample {
     /// with `plimsoll.`.
     pub name: &'static str,
     /// What tells it from others of its name.
-    pub labels: Vec<(&'static str, &'static str)>,
+    pub labels: Vec<(&'static str, Cow<'static, str>)>,
     /// The number.
     pub value: Measured,
 }

@@ -45,7 +45,7 @@ pub use crate::refusal::azure::AzureFace;
 pub use crate::refusal::negotiate::Negotiated;
 pub use crate::refusal::people::{HtmlFace, TextFace};
 pub use crate::refusal::problem::ProblemFace;
-pub use crate::refusal::respond::{Face, Rendered, respond};
+pub use crate::refusal::respond::{Face, Rendered, Unexecuted, respond};
 pub use crate::refusal::told::Told;
 pub use crate::refusal::vault::VaultFace;
 
@@ -115,6 +115,12 @@ impl From<Rejection> for Refusal {
             Reason::NoSpace => Self::NoSpace(rejection),
             _ => Self::Overloaded(rejection),
         }
+    }
+}
+
+impl From<Throttled> for Refusal {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
     }
 }
 

@@ -19,6 +19,11 @@ pub struct Rendered {
     pub body: Bytes,
 }
 
+/// Stands in the extensions of a response to a request that the server refused for
+/// its own sake: whatever the request was charged elsewhere is to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unexecuted;
+
 /// How refusals look to one kind of client.
 pub trait Face: Send + Sync + 'static {
     /// The body, for a request with these headers.
@@ -75,6 +80,12 @@ impl Told {
         }
         if unread {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if matches!(
+            self.refusal,
+            Refusal::Overloaded(_) | Refusal::NoSpace(_) | Refusal::Closed { .. }
+        ) {
+            response.extensions_mut().insert(Unexecuted);
         }
         response
     }

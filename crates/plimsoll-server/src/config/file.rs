@@ -12,6 +12,7 @@ use plimsoll_listener::{ClientAuth, TlsConfig};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::key_vault;
 use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions, StaticSeal, values};
 
 /// What Vault's files hold and this server has no use for.
@@ -147,6 +148,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     let listeners = take_labelled(&mut file, "listener")?;
     let storage = take_labelled(&mut file, "storage")?;
     let seals = take_labelled(&mut file, "seal")?;
+    let key_vaults = take_labelled(&mut file, "key_vault_throttling")?;
     let protection = take_single(&mut file, "adaptive_overload_protection")?;
     for key in IGNORED {
         file.remove(key);
@@ -159,6 +161,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
         config.listeners = listeners.into_iter().map(listener).collect::<Result<_, _>>()?;
     }
     config.static_seal = static_seal(seals)?;
+    config.key_vaults = key_vaults.into_iter().map(key_vault::parse).collect::<Result<_, _>>()?;
     config.protection = mode(protection)?;
     config.api_addr = top.api_addr;
     config.status_page = top.status_page;

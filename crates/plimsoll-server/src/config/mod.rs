@@ -5,17 +5,21 @@
 //! an existing file works; what nobody knows is an error that names it.
 
 mod file;
+mod key_vault;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::Mode;
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::TlsConfig;
+
+pub use crate::quotas::KeyVault;
 
 /// What a server runs on.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ pub struct Config {
     pub log_level: Option<String>,
     /// Unseals by itself with this key.
     pub static_seal: Option<StaticSeal>,
+    /// Key Vault's throttling of some mounts.
+    pub key_vaults: Arc<[KeyVault]>,
     /// The advertised address, for `sys/leader`.
     pub api_addr: Option<String>,
 }
@@ -121,6 +127,7 @@ impl Config {
             status_page: None,
             log_level: None,
             static_seal: None,
+            key_vaults: Arc::default(),
             api_addr: None,
         }
     }

@@ -1,15 +1,20 @@
 //! Answers into HTTP responses.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response as Http, StatusCode};
 use http_body_util::Full;
-use plimsoll_http::refusal::{Face, respond};
+use plimsoll_http::refusal::{Face, Throttled, respond};
 use plimsoll_vault::{AuthResponse, Response, VaultError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::face::{HttpResponse, Unreadable};
+
+/// After which somebody may have given up a lease: nobody knows.
+const LEASE_QUOTA_WAIT: Duration = Duration::from_secs(10);
 
 /// Vault's envelope, in Vault's order.
 #[derive(Serialize)]
@@ -58,6 +63,15 @@ pub(crate) fn error(
 ) -> HttpResponse {
     match error {
         VaultError::Rejected(rejection) => respond(face, headers, *rejection, false),
+        VaultError::LeaseQuota { quota, .. } => {
+            let throttled = Throttled {
+                quota: quota.clone(),
+                message: error.to_string(),
+                retry_after: LEASE_QUOTA_WAIT,
+                allowances: Vec::new(),
+            };
+            respond(face, headers, throttled, false)
+        }
         VaultError::OutcomeUnknown(why) => {
             tracing::error!(request_id, why, "outcome unknown");
             let body = json!({

@@ -8,6 +8,7 @@ use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Mode, Timestamp};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
+use plimsoll_http::quota::QuotaLayer;
 use plimsoll_http::refusal::Face;
 use plimsoll_http::vault::is_administration;
 use plimsoll_http::{Flows, Vouched};
@@ -25,6 +26,7 @@ use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
+use crate::quotas::{self, Charged, KeyVault, Roles, VaultQuotas};
 use crate::replication::{Following, LOG_RETAIN_BYTES};
 use crate::server::ServerError;
 use crate::service::{Api, Open, Shared};
@@ -40,6 +42,7 @@ pub(crate) struct Builder {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) face: Arc<dyn Face>,
+    pub(crate) key_vaults: Arc<[KeyVault]>,
     /// Of the free space, whichever store is in it.
     pub(crate) disk: Arc<HeadroomGate>,
     /// The primary, if there is one.
@@ -70,8 +73,19 @@ impl Builder {
         let store = Arc::new(LogStore::open(open)?);
         let shared = Arc::new(self.assemble(&store, mode, role)?);
         let listeners = self.config.listeners.iter();
-        let services = listeners.map(|listener| service(&shared, listener)).collect();
-        let cluster = service(&shared, &ListenerOptions::plain(DEFAULT_ADDRESS));
+        let vault = Arc::clone(&shared.vault);
+        let policy = Arc::new(VaultQuotas::new(vault, Arc::clone(&self.key_vaults)));
+        let (face, clock) = (Arc::clone(&self.face), Arc::clone(&shared.clock));
+        let quotas = QuotaLayer::new(quotas::table(), policy, face, clock);
+        let services = listeners.map(|listener| service(&shared, listener, &quotas)).collect();
+        let charged = QuotaLayer::new(
+            quotas::table(),
+            Arc::new(Charged),
+            Arc::clone(&self.face),
+            Arc::clone(&shared.clock),
+        );
+        let plain = ListenerOptions::plain(DEFAULT_ADDRESS);
+        let cluster = service(&shared, &plain, &charged);
         Ok(Stack { shared, store, services, cluster, retired: CancellationToken::new() })
     }
 
@@ -140,6 +154,7 @@ impl Builder {
             health,
             metrics: Arc::clone(&self.metrics),
             in_flight: Arc::clone(&self.in_flight),
+            key_vaults: Arc::clone(&self.key_vaults),
             slow_disk,
             following: Arc::clone(&self.following),
             revision: Arc::new(move || at.position().0),
@@ -148,7 +163,7 @@ impl Builder {
 }
 
 /// The API behind its door, as one listener offers it.
-fn service(shared: &Arc<Shared>, options: &ListenerOptions) -> ApiService {
+fn service(shared: &Arc<Shared>, options: &ListenerOptions, quotas: &QuotaLayer) -> ApiService {
     let open = Open {
         metrics: options.unauthenticated_metrics,
         in_flight: options.unauthenticated_in_flight,
@@ -162,7 +177,9 @@ fn service(shared: &Arc<Shared>, options: &ListenerOptions) -> ApiService {
         Arc::clone(&shared.clock),
         limits,
     );
-    door.layer(Api { shared: Arc::clone(shared), open })
+    let (vault, face) = (Arc::clone(&shared.vault), Arc::clone(&shared.face));
+    let inner = quotas.layer(door.layer(Api { shared: Arc::clone(shared), open }));
+    Roles { inner, vault, face, limits }
 }
 
 /// Asks the gate for a request that is past the door: one of the few in the lanes

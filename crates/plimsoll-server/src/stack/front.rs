@@ -9,16 +9,18 @@ use std::sync::{Arc, OnceLock};
 use http::Request;
 use hyper::body::Incoming;
 use plimsoll_http::door::Door;
+use plimsoll_http::quota::Quota;
 use tower::Service;
 
 use crate::backup;
 use crate::backup::Outgoing;
+use crate::quotas::Roles;
 use crate::replication::{self, Replication};
 use crate::service::Api;
 use crate::stack::Stacks;
 
 /// Everything between a listener and the vault.
-pub(crate) type ApiService = Door<Api>;
+pub(crate) type ApiService = Roles<Quota<Door<Api>>>;
 
 /// An answer, or a stream that is not kept in memory.
 pub(crate) type Response = http::Response<Outgoing>;

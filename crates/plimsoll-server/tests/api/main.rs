@@ -11,6 +11,7 @@ mod health;
 mod lines;
 mod origin;
 mod paths;
+mod quotas;
 mod refusals;
 mod replication;
 mod seal;

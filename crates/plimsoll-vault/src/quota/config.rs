@@ -8,7 +8,7 @@ use crate::engines::fields::Fields;
 use crate::error::VaultError;
 use crate::request::Request;
 
-const CONFIG_KEY: &str = "core/quotas/config";
+pub(super) const CONFIG_KEY: &str = "core/quotas/config";
 
 /// Exempt until somebody says otherwise: what tells how the server is, what opens it,
 /// and what gives back control over it.

@@ -4,11 +4,13 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use plimsoll::quota::{InvalidLimit, Limit, WINDOWS_MAX};
+use plimsoll_store::Revision;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::VaultError;
+use crate::quota::config::CONFIG_KEY;
 use crate::quota::leases;
 use crate::quota::scope::Scope;
 
@@ -198,6 +200,11 @@ impl<Q: Quota> Quotas<Q> {
         let taken: BTreeMap<String, Q> = taken;
         taken.into_values().collect()
     }
+}
+
+/// What wrote the rate limits and what holds for all of them last.
+pub(crate) fn revisions(context: &mut Context<'_>) -> Result<[Revision; 2], VaultError> {
+    Ok([context.revision(RateLimit::TABLE_KEY)?, context.revision(CONFIG_KEY)?])
 }
 
 /// Removes the quotas of a mount that is being removed: what is mounted there next

@@ -21,7 +21,7 @@ mod rules;
 mod scope;
 
 pub(crate) use crate::quota::config::QuotaConfig;
-pub(crate) use crate::quota::entry::{LeaseCounts, RateLimits, forget_mount};
+pub(crate) use crate::quota::entry::{LeaseCounts, RateLimits, forget_mount, revisions};
 pub(crate) use crate::quota::handle::handle;
 
 pub use crate::quota::entry::GroupBy;

@@ -19,7 +19,7 @@ pub const VIOLATIONS_NAME: &str = "quota.rate_limit.violation";
 #[non_exhaustive]
 pub struct Rule {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Names what was counted for it.
     pub id: u64,
     /// Whom it keeps apart.
@@ -39,9 +39,9 @@ impl Rule {
             true => quota.limit(quota.secondary_rate).ok()?,
             false => limit,
         };
-        let violations = before.iter().find(|rule| rule.name == name);
+        let violations = before.iter().find(|rule| &*rule.name == name);
         let violations = AtomicU64::new(violations.map_or(0, |rule| rule.violations()));
-        let (name, id, group_by) = (name.to_owned(), quota.id, quota.group_by);
+        let (name, id, group_by) = (Arc::from(name), quota.id, quota.group_by);
         Some(Self { name, id, group_by, limit, secondary, violations })
     }
 

@@ -19,8 +19,8 @@ mod lifecycle;
 mod options;
 mod path;
 mod pipeline;
-mod replica;
 mod quotas;
+mod replica;
 mod transact;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -49,8 +49,8 @@ pub(crate) use crate::vault::lifecycle::Initialized;
 pub use crate::vault::callers::KnownCaller;
 pub use crate::vault::lifecycle::DevKeys;
 pub use crate::vault::options::{AdmitLate, Clock, VaultOptions};
-pub use crate::vault::replica::{OwnSeal, Recipient};
 pub use crate::vault::quotas::LeaseQuota;
+pub use crate::vault::replica::{OwnSeal, Recipient};
 
 /// The secrets server without its faces.
 pub struct Vault {

@@ -241,6 +241,16 @@ impl Vault {
         self.audit.request(&record(request, decided), &time, error.as_deref()).await
     }
 
+    /// Records a request that was refused before anybody looked at it.
+    pub async fn audit_refused(&self, request: &Request, why: &str) {
+        if self.audit.is_empty() {
+            return;
+        }
+        let refused = Decided { result: Err(VaultError::invalid(why)), ..Decided::default() };
+        // It is refused whether or not a device has heard of it.
+        let _ = self.audit_request(request, &refused).await;
+    }
+
     async fn audit_response(&self, request: &Request, decided: &Decided) -> Result<(), VaultError> {
         let message = decided.result.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let result = decided.result.as_ref().map_err(|_| message.as_str());

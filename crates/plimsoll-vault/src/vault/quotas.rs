@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use plimsoll_store::Revision;
 use serde_json::{Map, Value};
 
 use crate::backend::Prepared;
 use crate::error::VaultError;
 use crate::mounts::{Routes, Target};
-use crate::quota::{LeaseCounts, QuotaConfig, RateLimits, Rules, leases};
+use crate::quota::{self, LeaseCounts, QuotaConfig, RateLimits, Rules, leases};
 use crate::request::{Operation, Request};
 use crate::vault::Vault;
 
@@ -17,8 +18,9 @@ use crate::vault::Vault;
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
     rules: ArcSwap<Rules>,
-    /// One compilation at a time, so that the latest stays.
-    compiling: Mutex<()>,
+    /// The revisions of what was compiled last. One compilation at a time, so that the
+    /// latest stays.
+    compiled: Mutex<[Revision; 2]>,
     /// Refusals by lease count, by the quota's name.
     lease_violations: Mutex<HashMap<String, u64>>,
 }
@@ -26,6 +28,7 @@ pub(super) struct Quotas {
 impl Quotas {
     /// The server was sealed: nobody knows what the quotas are.
     pub(super) fn clear(&self) {
+        *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
         self.rules.store(Arc::default());
     }
 
@@ -102,10 +105,16 @@ impl Vault {
     }
 
     pub(super) fn reconcile_quotas(&self) -> Result<(), VaultError> {
-        let _compiling = self.quotas.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        let (limits, config) = self.glance(|context| {
-            Ok::<_, VaultError>((RateLimits::read(context)?, QuotaConfig::read(context)?))
+        let mut compiled = self.quotas.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let (revisions, limits, config) = self.glance(|context| {
+            let revisions = quota::revisions(context)?;
+            let limits = RateLimits::read(context)?;
+            Ok::<_, VaultError>((revisions, limits, QuotaConfig::read(context)?))
         })?;
+        if revisions == *compiled && !self.quotas.rules.load().is_empty() {
+            return Ok(());
+        }
+        *compiled = revisions;
         let before = self.quotas.rules.load();
         self.quotas.rules.store(Arc::new(Rules::compile(&limits, &config, &before)));
         Ok(())

@@ -231,7 +231,7 @@ impl Vault {
         }
         let devices = self.glance(Devices::read)?;
         self.audit().reconcile(&devices);
-        Ok(())
+        self.reconcile_quotas()
     }
 
     /// A record of replication, decrypted.

@@ -1,0 +1,104 @@
+//! The role of a login, where a quota depends on it.
+//!
+//! It stands in the body, which nobody has read yet when quotas are charged. So the
+//! body of a login is read first, but only if there are quotas by role for its mount
+//! and if it is short; a login with a long body is one without a role.
+
+use core::convert::Infallible;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{Method, Request};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use plimsoll_http::body::{self, BodyLimits};
+use plimsoll_http::refusal::{Face, respond};
+use plimsoll_http::vault::{ROLE_BODY_BYTES_MAX, api_path, is_login};
+use plimsoll_vault::Vault;
+use serde_json::Value;
+use tower::Service;
+
+use crate::face::HttpResponse;
+
+/// The role that a login asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginRole(pub(crate) String);
+
+/// A service that knows it.
+#[derive(Clone)]
+pub(crate) struct Roles<S> {
+    pub(crate) inner: S,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) face: Arc<dyn Face>,
+    pub(crate) limits: BodyLimits,
+}
+
+impl<S> Roles<S> {
+    /// The path of a request for which the role matters.
+    fn login_path(&self, parts: &Parts) -> Option<String> {
+        let rules = self.vault.quota_rules();
+        let path = api_path(parts.uri.path())?.ok()?;
+        let asks = matches!(parts.method, Method::POST | Method::PUT);
+        (asks && is_login(&path) && rules.needs_role(&path)).then_some(path)
+    }
+}
+
+/// Short, and known to be.
+fn is_short(parts: &Parts) -> bool {
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length: Option<usize> = length.and_then(|length| length.parse().ok());
+    length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX)
+}
+
+impl<S, B> Service<Request<B>> for Roles<S>
+where
+    S: Service<Request<Either<B, Full<Bytes>>>, Response = HttpResponse, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let Some(path) = self.login_path(&parts) else {
+            return Box::pin(self.inner.call(Request::from_parts(parts, Either::Left(body))));
+        };
+        let clone = self.clone();
+        let mut this = core::mem::replace(self, clone);
+        Box::pin(async move {
+            let mut whole = Bytes::new();
+            let mut left = Some(body);
+            if is_short(&parts)
+                && let Some(body) = left.take()
+            {
+                whole = match body::read(body, this.limits).await {
+                    Ok(whole) => whole,
+                    Err(error) => return Ok(respond(&*this.face, &parts.headers, error, true)),
+                };
+            }
+            let fields = match serde_json::from_slice(&whole) {
+                Ok(Value::Object(fields)) => fields,
+                _ => Default::default(),
+            };
+            if let Some(role) = this.vault.login_role(&path, fields) {
+                parts.extensions.insert(LoginRole(role));
+            }
+            let body = left.map_or_else(|| Either::Right(Full::new(whole)), Either::Left);
+            this.inner.call(Request::from_parts(parts, body)).await
+        })
+    }
+}
