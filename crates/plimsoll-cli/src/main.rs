@@ -1,6 +1,7 @@
 //! The command `plimsoll`: thin.
 
 mod log;
+mod maintenance;
 mod operator;
 mod proxy;
 mod server;
@@ -30,6 +31,8 @@ enum Command {
     Operator(operator::OperatorArgs),
     /// Protect a server that cannot be changed: a reverse proxy with a load line.
     Proxy(proxy::ProxyArgs),
+    /// Close a running server on purpose, now or later.
+    Maintenance(maintenance::MaintenanceArgs),
     /// Load a Vault-compatible server, open loop, and report what it did.
     Load(plimsoll_lab::load::LoadOptions),
     /// Watch a login storm with the protection off and on, in under two minutes.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Server(args) => server::run(args),
         Command::Operator(args) => operator::run(args),
         Command::Proxy(args) => proxy::run(args),
+        Command::Maintenance(args) => maintenance::run(args),
         Command::Load(options) => plimsoll_lab::load::run(&options).map(drop),
         Command::Demo(options) => plimsoll_lab::demo::run(&options),
         Command::Lab(options) => plimsoll_lab::lab::run(&options),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use plimsoll::{GateSnapshot, Timestamp};
 use plimsoll_daemon::clock;
+use plimsoll_http::maintenance::Maintenance;
 use plimsoll_vault::Vault;
 use serde::Serialize;
 use serde_json::json;
@@ -53,6 +54,7 @@ pub(crate) struct Health {
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// The primary, for a secondary.
     pub(crate) following: Arc<Following>,
+    pub(crate) maintenance: Maintenance,
     /// Why the store takes no more writes, if it does not.
     pub(crate) storage_fault: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -66,20 +68,29 @@ impl Health {
         }
     }
 
+    /// That of the most loaded gate; a disk that hangs is a load, too.
+    pub(crate) fn load(&self) -> Load {
+        let now = (self.clock)();
+        let load = self.gate_loads(now).into_values().max().unwrap_or(Load::Ok);
+        if self.stalled(now).is_some() { load.max(Load::Degraded) } else { load }
+    }
+
+    fn gate_loads(&self, now: Timestamp) -> BTreeMap<&'static str, Load> {
+        let snapshots = self.gates.snapshots(now);
+        snapshots.iter().map(|gate| (gate.gate.name(), Load::of(gate))).collect()
+    }
+
+    /// The age of a commit that takes too long.
+    fn stalled(&self, now: Timestamp) -> Option<Duration> {
+        self.gates.write.snapshot(now).commit_age.filter(|age| *age >= STALL)
+    }
+
     fn answer(&self, query: &BTreeMap<String, String>) -> HttpResponse {
         let status = self.vault.status();
         let following = self.vault.is_following();
         let now = (self.clock)();
-        let gates: BTreeMap<&str, Load> = self
-            .gates
-            .snapshots(now)
-            .iter()
-            .map(|gate| (gate.gate.name(), Load::of(gate)))
-            .collect();
-        let write = self.gates.write.snapshot(now);
-        let stalled = write.commit_age.filter(|age| *age >= STALL);
-        let load = gates.values().copied().max().unwrap_or(Load::Ok);
-        let load = if stalled.is_some() { load.max(Load::Degraded) } else { load };
+        let load = self.load();
+        let in_maintenance = self.maintenance.in_force(clock::wall()).is_some();
         let fault = (self.storage_fault)();
         let (parameter, default) = if !status.initialized {
             ("uninitcode", 501)
@@ -119,10 +130,10 @@ impl Health {
             "echo_duration_ms": 0,
             "clock_skew_ms": 0,
             "replication_primary_canary_age_ms": 0,
-            "load": load,
-            "gates": gates,
-            "reject_fraction": write.reject_fraction,
-            "commit_stalled_ms": stalled.map(|age| age.as_millis() as u64),
+            "load": if in_maintenance { json!("maintenance") } else { json!(load) },
+            "gates": self.gate_loads(now),
+            "reject_fraction": self.gates.write.snapshot(now).reject_fraction,
+            "commit_stalled_ms": self.stalled(now).map(|age| age.as_millis() as u64),
             "storage_fault": fault,
         });
         json_response(code, &body)

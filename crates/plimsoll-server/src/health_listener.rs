@@ -14,6 +14,7 @@ use plimsoll_listener::Listener;
 use tokio_util::sync::CancellationToken;
 
 use crate::face::{self, HttpResponse, message};
+use crate::maintenance::{self, STATUS_PATH};
 use crate::service::{Shared, query};
 use crate::stack::Stacks;
 
@@ -43,6 +44,7 @@ fn answer(shared: &Shared, request: &Request<Incoming>) -> HttpResponse {
         "/v1/sys/metrics" => {
             shared.metrics_in(face::query(query).get("format").map(String::as_str))
         }
+        STATUS_PATH => maintenance::status(shared, request),
         "/metrics" => shared.metrics_in(Some("prometheus")),
         _ => message(404, ""),
     }

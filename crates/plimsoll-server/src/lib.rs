@@ -16,6 +16,7 @@ mod gates;
 mod health;
 mod health_listener;
 mod in_flight;
+mod maintenance;
 mod metrics;
 mod options;
 mod quotas;

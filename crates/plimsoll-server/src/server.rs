@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use plimsoll::headroom::HeadroomGate;
 use plimsoll_daemon::{Signal, Signals};
 use plimsoll_http::identity::IdentityLayer;
+use plimsoll_http::maintenance::{Maintained, Maintenance};
 use plimsoll_http::refusal::{Face, Negotiated, VaultFace};
 use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
 use plimsoll_store::OpenError;
@@ -22,6 +23,7 @@ use tower::Layer;
 
 use crate::config::{Config, ConfigError, DEFAULT_ADDRESS, ListenerOptions};
 use crate::health_listener;
+use crate::maintenance::{self, STATUS_PATH};
 use crate::options::ServerOptions;
 use crate::replication::Replication;
 use crate::space::Space;
@@ -84,6 +86,7 @@ pub struct Server {
     /// Listened to before anybody is told that the server runs.
     signals: Option<Signals>,
     stacks: Arc<Stacks>,
+    maintenance: Maintenance,
     addresses: Vec<SocketAddr>,
     health_address: Option<SocketAddr>,
     dev_keys: Option<DevKeys>,
@@ -130,7 +133,11 @@ impl Server {
         };
         let disk_gate = Arc::new(disk_gate(options));
         let face: Arc<dyn Face> =
-            Arc::new(Negotiated(VaultFace { status_page: config.status_page.clone() }));
+            Arc::new(Negotiated(VaultFace { status_page: Some(status_page(config)) }));
+        let maintenance = Maintenance::default();
+        if let Some(record) = &config.maintenance {
+            maintenance::announce(&maintenance, Some(record));
+        }
         let builder = Builder {
             config: config.clone(),
             static_key,
@@ -138,6 +145,7 @@ impl Server {
             in_flight: Arc::default(),
             face: Arc::clone(&face),
             key_vaults: config.key_vaults.clone(),
+            maintenance: maintenance.clone(),
             disk: Arc::clone(&disk_gate),
             following: Arc::default(),
             delays: delays(options),
@@ -170,6 +178,9 @@ impl Server {
             listeners.iter().filter_map(|(listener, _)| listener.tls_reloader()).collect();
         for (index, (listener, options)) in listeners.into_iter().enumerate() {
             let front = Front::new(Arc::clone(&stacks), Arc::clone(&replicating), index);
+            let closing =
+                maintenance::layer(maintenance.clone(), Arc::clone(&stacks), Arc::clone(&face));
+            let front = closing.layer(front);
             let serving = serve(listener, options, front, Arc::clone(&face), shutdown.clone());
             tasks.spawn_on(serving, runtime.handle());
         }
@@ -196,6 +207,7 @@ impl Server {
             runtime,
             signals: Some(signals),
             stacks,
+            maintenance,
             addresses,
             health_address,
             dev_keys,
@@ -242,6 +254,7 @@ impl Server {
 
     /// Stops accepting, finishes what was accepted, closes the store.
     pub fn stop(self) {
+        maintenance::announce_drain(&self.maintenance);
         self.shutdown.cancel();
         self.runtime.block_on(self.tasks.wait());
         if self.health.is_some_and(|health| health.join().is_err()) {
@@ -280,6 +293,11 @@ impl Server {
     }
 }
 
+/// The configured one, or the server's own.
+fn status_page(config: &Config) -> String {
+    config.status_page.clone().unwrap_or_else(|| STATUS_PATH.to_owned())
+}
+
 fn bind(options: &ListenerOptions) -> Result<Listener, BindError> {
     let mut config = ListenerConfig::new(options.address);
     config.tls.clone_from(&options.tls);
@@ -304,7 +322,7 @@ fn disk_gate(options: &ServerOptions) -> HeadroomGate {
 fn serve(
     listener: Listener,
     options: &ListenerOptions,
-    front: Front,
+    front: Maintained<Front>,
     face: Arc<dyn Face>,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {

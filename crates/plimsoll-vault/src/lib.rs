@@ -29,7 +29,8 @@ pub use crate::error::VaultError;
 pub use crate::request::{Operation, Request};
 pub use crate::response::{AuthResponse, Response};
 pub use crate::seal::{InvalidStaticKey, StaticKey};
+pub use crate::sys::MaintenanceRecord;
 pub use crate::vault::{
-    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status, Vault,
-    VaultOptions,
+    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status,
+    TellMaintenance, Vault, VaultOptions,
 };

@@ -11,7 +11,8 @@
 //!
 //! Start reading at [`mod@write`], the gate of a group-commit queue that can be
 //! seen; [`mod@opaque`] is the one in front of a server that cannot.
-//! Quotas, the limits that operators set for their clients, are in [`quota`].
+//! Quotas, the limits that operators set for their clients, are in [`quota`], and the
+//! windows in which they close a service on purpose in [`maintenance`].
 //! [`capacity`] guards what is counted in places or bytes (password hashing, reads,
 //! memory), [`headroom`] the free space of a disk.
 
@@ -24,6 +25,7 @@ mod controller;
 pub mod debt;
 mod demand;
 pub mod headroom;
+pub mod maintenance;
 mod mode;
 mod observer;
 pub mod opaque;

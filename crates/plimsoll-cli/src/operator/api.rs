@@ -15,6 +15,7 @@ use indicatif::ProgressBar;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -26,6 +27,8 @@ const PIECE_BYTES: usize = 256 << 10;
 const PIECES_MAX: usize = 4;
 /// Of an answer that is an error.
 const ERROR_BYTES_MAX: usize = 64 << 10;
+/// Of one that is not.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 type Body = Channel<Bytes, std::io::Error>;
 
@@ -81,6 +84,27 @@ pub(super) fn upload(
     })
 }
 
+/// A request with a JSON body, or none for null, and its JSON answer, or null.
+pub(crate) fn call(
+    server: &ServerAddress,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    block_on(async {
+        let (mut sender, channel) = Body::new(1);
+        let request = request(server, method, path, channel)?;
+        if !body.is_null() {
+            sender.send_data(body.to_string().into()).await?;
+        }
+        drop(sender);
+        let answer = send(server, request).await?.into_body();
+        let answer = http_body_util::Limited::new(answer, ANSWER_BYTES_MAX).collect().await;
+        let answer = answer.map_err(|error| anyhow!("the answer broke off: {error}"))?.to_bytes();
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    })
+}
+
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
@@ -118,7 +142,7 @@ async fn send(
 }
 
 fn said(status: StatusCode, body: &[u8]) -> String {
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = body["errors"][0].as_str().unwrap_or_default().trim();
     if error.is_empty() { format!("the server answered {status}") } else { error.to_owned() }
 }

@@ -1,6 +1,6 @@
 //! `plimsoll operator`: what operators do by hand or by cron.
 
-mod api;
+pub(crate) mod api;
 mod progress;
 mod snapshot;
 
@@ -30,7 +30,7 @@ pub(crate) struct ServerAddress {
     /// The server's address.
     #[arg(long, value_name = "URL", env = "VAULT_ADDR", default_value = "http://127.0.0.1:8200")]
     address: String,
-    /// A token that may read or update sys/storage/raft/snapshot.
+    /// A token that may do it.
     #[arg(long, value_name = "TOKEN", env = "VAULT_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The authority that has signed the server's certificate, for https.

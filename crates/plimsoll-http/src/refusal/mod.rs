@@ -38,11 +38,13 @@ use plimsoll::{Reason, Rejection};
 use crate::body::BodyError;
 use crate::identity::ForwardingError;
 use crate::limits::HeadersTooLarge;
-use crate::maintenance::Plan;
+use crate::maintenance::{self, Plan};
 use crate::refusal::ratelimit::Allowance;
 
 pub use crate::refusal::azure::AzureFace;
 pub use crate::refusal::negotiate::Negotiated;
+pub(crate) use crate::refusal::negotiate::preferred;
+pub(crate) use crate::refusal::people::escaped;
 pub use crate::refusal::people::{HtmlFace, TextFace};
 pub use crate::refusal::problem::ProblemFace;
 pub use crate::refusal::respond::{Face, Rendered, Unexecuted, respond};
@@ -203,7 +205,7 @@ impl Refusal {
                 rejection.gate.name()
             ),
             Self::Throttled(throttled) => throttled.message.clone(),
-            Self::Closed { plan, .. } => plan.message(),
+            Self::Closed { plan, .. } => maintenance::message(plan),
             Self::TooLarge(error) | Self::TooSlow(error) => error.to_string(),
             Self::BrokeOff => BodyError::BrokeOff.to_string(),
             Self::HeadersTooLarge(error) => error.to_string(),

@@ -6,6 +6,7 @@ use plimsoll::Rejection;
 use rand::Rng;
 use serde_json::{Map, Value, json};
 
+use crate::maintenance;
 use crate::refusal::{Refusal, Throttled};
 
 /// The longest Retry-After of an overload: longer ones park clients beyond it.
@@ -63,7 +64,7 @@ impl Told {
                 json!({ "gate": gate.name(), "reason": reason.name() })
             }
             Refusal::Throttled(Throttled { quota, .. }) => json!({ "quota": quota }),
-            Refusal::Closed { plan, .. } => plan.describe(),
+            Refusal::Closed { plan, .. } => maintenance::describe(plan),
             _ => Value::Null,
         };
         if let Value::Object(more) = more {

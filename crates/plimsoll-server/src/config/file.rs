@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll::Mode;
+use plimsoll_daemon::clock;
 use plimsoll_daemon::config::values::{boolean, list, size};
 use plimsoll_daemon::config::{Block, syntax, take_labelled, take_single, typed};
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::{ClientAuth, TlsConfig};
+use plimsoll_vault::MaintenanceRecord;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -153,6 +155,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     for key in IGNORED {
         file.remove(key);
     }
+    let maintenance = take_single(&mut file, "maintenance")?;
     let top: TopLevel = typed("", Value::Object(file))?;
 
     let mut config = Config::new(data_dir(storage)?);
@@ -165,6 +168,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     config.protection = mode(protection)?;
     config.api_addr = top.api_addr;
     config.status_page = top.status_page;
+    config.maintenance = maintenance.map(window).transpose()?;
     config.log_level = top.log_level;
     config.health_listen =
         top.health_listen.map(|text| address("health_listen", &text)).transpose()?;
@@ -234,6 +238,15 @@ fn tls(tcp: &Tcp) -> Result<Option<TlsConfig>, String> {
         }
         Some(ca) => tls.with_client_ca(ca, ClientAuth::Optional),
     }))
+}
+
+/// A window whose time has passed is as good as none: files stay as they are.
+fn window(block: Value) -> Result<MaintenanceRecord, String> {
+    let Value::Object(fields) = block else {
+        return Err("maintenance: expected a block".to_owned());
+    };
+    MaintenanceRecord::parse_file(&fields, clock::wall())
+        .map_err(|error| format!("maintenance: {error}"))
 }
 
 fn data_dir(storage: Vec<Block>) -> Result<PathBuf, String> {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use plimsoll::Mode;
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::TlsConfig;
+use plimsoll_vault::MaintenanceRecord;
 
 pub use crate::quotas::KeyVault;
 
@@ -41,8 +42,11 @@ pub struct Config {
     pub default_lease_ttl: Duration,
     /// For tokens and leases that ask for too much.
     pub max_lease_ttl: Duration,
-    /// Where people find out more when the server is overloaded.
+    /// Where people find out more when they are refused; the server's own `/status`
+    /// unless set.
     pub status_page: Option<String>,
+    /// A window that is announced from the start, until another one is.
+    pub maintenance: Option<MaintenanceRecord>,
     /// `trace` to `error`; the log filter's syntax.
     pub log_level: Option<String>,
     /// Unseals by itself with this key.
@@ -125,6 +129,7 @@ impl Config {
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,
             status_page: None,
+            maintenance: None,
             log_level: None,
             static_seal: None,
             key_vaults: Arc::default(),

@@ -79,6 +79,18 @@ fn vaults_switch_turns_the_protection_off() {
 }
 
 #[test]
+fn a_window_may_stand_in_the_file_even_when_it_is_over() {
+    let window = |end: &str| {
+        let text = format!(
+            "{MINIMAL}maintenance {{\n  mode = \"writes\"\n  begin = \"2026-01-01T00:00:00Z\"\n  \
+             end = \"{end}\"\n}}\n"
+        );
+        Config::parse(&text).expect("valid").maintenance.expect("a window").plan().expect("valid")
+    };
+    assert!(window("2026-01-01T01:00:00Z").end < window("2026-12-01T00:00:00Z").end);
+}
+
+#[test]
 fn what_nobody_knows_is_named() {
     for (text, named) in [
         ("colour = \"red\"\n", "colour"),
@@ -96,6 +108,12 @@ fn what_nobody_knows_is_named() {
             "proxy",
         ),
         ("listener \"tcp\" {\n  tls_disable = true\n  x_forwarded_for_hop_skips = -1\n}\n", "-1"),
+        ("maintenance {\n  mode = \"off\"\n}\n", "mode must be"),
+        (
+            "maintenance {\n  begin = \"2026-01-02T00:00:00Z\"\n  end = \"2026-01-01T00:00:00Z\"\n}\n",
+            "ends",
+        ),
+        ("maintenance {\n  colour = \"red\"\n}\n", "colour"),
         ("seal \"awskms\" {\n}\n", "awskms"),
         ("default_lease_ttl = \"2h\"\nmax_lease_ttl = \"1h\"\n", "default_lease_ttl"),
     ] {

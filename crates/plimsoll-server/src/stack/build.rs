@@ -8,6 +8,7 @@ use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Mode, Timestamp};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
+use plimsoll_http::maintenance::Maintenance;
 use plimsoll_http::quota::QuotaLayer;
 use plimsoll_http::refusal::Face;
 use plimsoll_http::vault::is_administration;
@@ -25,6 +26,7 @@ use crate::dev::SlowDiskControl;
 use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
+use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::quotas::{self, Charged, KeyVault, Roles, VaultQuotas};
 use crate::replication::{Following, LOG_RETAIN_BYTES};
@@ -43,6 +45,7 @@ pub(crate) struct Builder {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) face: Arc<dyn Face>,
     pub(crate) key_vaults: Arc<[KeyVault]>,
+    pub(crate) maintenance: Maintenance,
     /// Of the free space, whichever store is in it.
     pub(crate) disk: Arc<HeadroomGate>,
     /// The primary, if there is one.
@@ -125,6 +128,7 @@ impl Builder {
         let flows = Flows::default();
         options.gate_clock = monotonic;
         options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
+        options.maintenance = Some(maintenance::tell(self.maintenance.clone()));
         let vault = Vault::open(Arc::clone(store) as Arc<dyn Store>, options)?;
 
         let crypto = vault.crypto_gate().clone();
@@ -139,6 +143,7 @@ impl Builder {
             gates: gates.clone(),
             clock: Arc::clone(&clock),
             following: Arc::clone(&self.following),
+            maintenance: self.maintenance.clone(),
             storage_fault: Arc::new(move || fault.health().err().map(|fault| fault.to_string())),
         };
         let slow_disk = self.delays.clone();

@@ -14,6 +14,7 @@ use tower::Service;
 
 use crate::backup;
 use crate::backup::Outgoing;
+use crate::maintenance::{self, STATUS_PATH};
 use crate::quotas::Roles;
 use crate::replication::{self, Replication};
 use crate::service::Api;
@@ -53,6 +54,9 @@ impl Front {
             return replication::answer(replication, request).await.map(Outgoing::Whole);
         }
         let stack = self.stacks.current();
+        if request.uri().path() == STATUS_PATH {
+            return maintenance::status(&stack.shared, &request).map(Outgoing::Whole);
+        }
         let mut service = stack.services[self.listener].clone();
         let Ok(response) = service.call(request).await;
         response.map(Outgoing::Whole)

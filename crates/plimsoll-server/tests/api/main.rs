@@ -9,6 +9,7 @@ mod fuzz;
 mod gates;
 mod health;
 mod lines;
+mod maintenance;
 mod origin;
 mod paths;
 mod quotas;

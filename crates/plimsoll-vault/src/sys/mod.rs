@@ -7,6 +7,7 @@
 mod audit;
 mod body;
 mod capabilities;
+mod maintenance;
 mod mounts;
 mod seal;
 mod tune;
@@ -26,6 +27,7 @@ use crate::vault::{Authority, Effect, Vault};
 
 pub(crate) use crate::sys::audit::device_to_try;
 pub(crate) use crate::sys::body::rfc3339;
+pub use crate::sys::maintenance::MaintenanceRecord;
 pub(crate) use crate::sys::seal::{Opened, open};
 
 /// A request to `sys/` by someone whom the policies allow it.
@@ -153,6 +155,7 @@ pub(crate) fn handle(
         "audit" => audit::handle(context, call, rest),
         "audit-hash" => audit::hash(call, rest).map(Into::into),
         "quotas" => quota::handle(context, call, rest),
+        "maintenance" if rest.is_empty() => maintenance::handle(context, call),
         "internal" => ui::handle(call, rest).map(Into::into),
         "key-status" => key_status(call).map(Into::into),
         "rotate" if matches!(rest, "" | "keyring") => writes_only(operation, Effect::Rotate),

@@ -44,6 +44,7 @@ pub(crate) enum Effect {
     QuotasChanged,
     /// With what belonged to it.
     MountRemoved,
+    MaintenanceChanged,
     /// There may be intents for the background work.
     WorkAdded,
 }

@@ -18,6 +18,7 @@ use crate::error::VaultError;
 use crate::mounts::{MountEntry, MountKind, MountTable};
 use crate::seal::shamir::SecretBytes;
 use crate::seal::{ROOT_KEY_KEY, SEAL_CONFIG_KEY, SealConfig, Shares};
+use crate::sys::MaintenanceRecord;
 use crate::token::TokenService;
 use crate::vault::{Status, Vault};
 
@@ -279,6 +280,11 @@ impl Vault {
         let devices = Devices::read(&mut context)?;
         self.audit.reconcile(&devices);
         self.reconcile_quotas()?;
+        if let (Some(tell), Some(record)) =
+            (&self.options.maintenance, MaintenanceRecord::read(&mut context)?)
+        {
+            tell(Some(record));
+        }
         self.work.notify_one();
         tracing::info!("unsealed");
         Ok(())

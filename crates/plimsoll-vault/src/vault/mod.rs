@@ -48,7 +48,7 @@ pub(crate) use crate::vault::lifecycle::Initialized;
 
 pub use crate::vault::callers::KnownCaller;
 pub use crate::vault::lifecycle::DevKeys;
-pub use crate::vault::options::{AdmitLate, Clock, VaultOptions};
+pub use crate::vault::options::{AdmitLate, Clock, TellMaintenance, VaultOptions};
 pub use crate::vault::quotas::LeaseQuota;
 pub use crate::vault::replica::{OwnSeal, Recipient};
 

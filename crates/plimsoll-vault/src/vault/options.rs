@@ -11,6 +11,7 @@ use plimsoll::{Cost, Rejection};
 use crate::context::UnixTime;
 use crate::request::Request;
 use crate::seal::StaticKey;
+use crate::sys::MaintenanceRecord;
 use crate::token::Ttls;
 use crate::vault::replica::OwnSeal;
 
@@ -21,6 +22,10 @@ const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
 /// Asks the write gate, at the queue, for a request that turned out to write
 /// although its route usually does not.
 pub type AdmitLate = Arc<dyn Fn(&Request, Cost) -> Result<Place, Rejection> + Send + Sync>;
+
+/// Enforces what `sys/maintenance` announces; told of every change, and of the
+/// window that is found when the vault is opened, if there is one.
+pub type TellMaintenance = Arc<dyn Fn(Option<MaintenanceRecord>) + Send + Sync>;
 
 /// Tells the time; tests give another.
 pub type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
@@ -52,6 +57,8 @@ pub struct VaultOptions {
     pub auto_unseal: Option<StaticKey>,
     /// Without it, such requests wait for room like background work.
     pub admit_late: Option<AdmitLate>,
+    /// Without it, windows are stored and nobody is refused.
+    pub maintenance: Option<TellMaintenance>,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -79,6 +86,7 @@ impl Default for VaultOptions {
             following: false,
             auto_unseal: None,
             admit_late: None,
+            maintenance: None,
             clock: Arc::new(|| UnixTime(since_epoch())),
         }
     }

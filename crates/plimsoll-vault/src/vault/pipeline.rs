@@ -14,7 +14,7 @@ use crate::error::VaultError;
 use crate::mounts::{Routes, Target};
 use crate::request::{Operation, Request};
 use crate::response::Response;
-use crate::sys;
+use crate::sys::{self, MaintenanceRecord};
 use crate::vault::decide::{Asked, Beforehand, Decided, Effect};
 use crate::vault::transact::Decision;
 use crate::vault::{Vault, path};
@@ -206,6 +206,7 @@ impl Vault {
             Effect::Seal => self.seal_now(),
             Effect::Rotate => self.rotate(place).await?,
             Effect::AuditChanged => self.reconcile_audit()?,
+            Effect::MaintenanceChanged => self.tell_maintenance()?,
             Effect::WorkAdded => self.work.notify_one(),
             Effect::QuotasChanged | Effect::MountRemoved => {
                 self.reconcile_quotas()?;
@@ -227,6 +228,15 @@ impl Vault {
     fn reconcile_audit(&self) -> Result<(), VaultError> {
         let devices = self.glance(audit::Devices::read)?;
         self.audit.reconcile(&devices);
+        Ok(())
+    }
+
+    /// Tells whoever enforces windows what is announced now.
+    fn tell_maintenance(&self) -> Result<(), VaultError> {
+        let record = self.glance(MaintenanceRecord::read)?;
+        if let Some(tell) = &self.options.maintenance {
+            tell(record);
+        }
         Ok(())
     }
 

@@ -1,14 +1,19 @@
-//! What was announced: a window of time, and how much of the service it closes.
+//! Closed on purpose: a window of time, and how much of a service it closes.
+//!
+//! An operator announces it; nothing is measured and nothing adapts. Like a quota it
+//! is a rule and no gate, and like everything here it is told the time.
+
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use humantime::format_rfc3339_seconds;
-use serde_json::{Value, json};
-
 /// Bytes of a reason: it is repeated in every refusal.
 pub const REASON_BYTES_MAX: usize = 512;
+/// Bytes of the address of a status page.
+pub const STATUS_PAGE_BYTES_MAX: usize = 2048;
 /// The longest window; what takes longer has no end that anybody knows.
 pub const WINDOW_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// How far ahead a window may begin.
@@ -16,7 +21,6 @@ pub const AHEAD_MAX: Duration = WINDOW_MAX;
 
 /// How much is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Extent {
     /// Everything.
     Full,
@@ -90,8 +94,8 @@ pub enum InvalidPlan {
     /// See [`REASON_BYTES_MAX`].
     #[error("the reason is longer than {REASON_BYTES_MAX} bytes or contains control characters")]
     Reason,
-    /// Not a URI reference without spaces and angle brackets.
-    #[error("the status page is not a URL")]
+    /// Neither an http or https URL nor a path, or one that is no part of a header.
+    #[error("the status page is neither a URL nor a path of this server")]
     StatusPage,
 }
 
@@ -169,8 +173,11 @@ impl Plan {
     /// It cannot stand in a `Link` header.
     pub fn explained_at(mut self, page: &str) -> Result<Self, InvalidPlan> {
         let fits = page.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte));
-        let is_url = fits && page.len() <= 2048 && page.parse::<http::Uri>().is_ok();
-        self.status_page = Some(is_url.then(|| page.into()).ok_or(InvalidPlan::StatusPage)?);
+        let leads = ["https://", "http://", "/"].iter().any(|start| page.starts_with(start));
+        if !fits || !leads || page.len() > STATUS_PAGE_BYTES_MAX {
+            return Err(InvalidPlan::StatusPage);
+        }
+        self.status_page = Some(page.into());
         Ok(self)
     }
 
@@ -191,40 +198,6 @@ impl Plan {
     /// Whether what is closed stays closed.
     pub fn is_for_good(&self) -> bool {
         self.extent == Extent::Retired
-    }
-
-    /// One sentence for people.
-    pub fn message(&self) -> String {
-        let mut message = match self.extent {
-            Extent::Full => "closed for maintenance".to_owned(),
-            Extent::Writes => "writes are closed for maintenance, reads go on".to_owned(),
-            Extent::Percentage(share) => {
-                format!("{share} of 100 requests are refused for maintenance")
-            }
-            Extent::Retired => "retired: this service does not come back".to_owned(),
-        };
-        if let Some(end) = self.end {
-            message.push_str(&format!(", until {}", format_rfc3339_seconds(end)));
-        }
-        if !self.reason.is_empty() {
-            message.push_str(&format!(" ({})", self.reason));
-        }
-        message.push_str("; nothing was executed");
-        message
-    }
-
-    /// The same for programs.
-    pub fn describe(&self) -> Value {
-        let mut described = json!({
-            "mode": self.extent.name(),
-            "begin": format_rfc3339_seconds(self.begin).to_string(),
-            "end": self.end.map(|end| format_rfc3339_seconds(end).to_string()),
-            "reason": &*self.reason,
-        });
-        if let Extent::Percentage(share) = self.extent {
-            described["percentage"] = share.into();
-        }
-        described
     }
 
     /// Whether a request is closed out, when the window is in force. `lot` is
