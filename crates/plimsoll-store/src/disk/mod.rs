@@ -49,6 +49,13 @@ pub trait Disk: Debug + Send + Sync {
     /// The directory cannot be read.
     fn list(&self) -> io::Result<Vec<String>>;
 
+    /// Takes a name away. Who has the file open can still read it. Durable after
+    /// [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// There is no such file, or the disk failed.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
     /// Makes the names durable.
     ///
     /// # Errors

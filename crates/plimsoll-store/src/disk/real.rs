@@ -68,6 +68,10 @@ impl Disk for RealDisk {
         Ok(names)
     }
 
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         fs::File::open(&self.dir)?.sync_all()
     }

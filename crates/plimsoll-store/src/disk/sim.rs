@@ -39,6 +39,8 @@ pub struct SimDisk {
 struct State {
     /// By name: the file and whether the name is durable.
     names: BTreeMap<String, (usize, bool)>,
+    /// Names that were durable and were taken away: a power cut may bring them back.
+    removed: BTreeMap<String, usize>,
     files: Vec<Content>,
     /// Operations that change something, so far.
     operations: u64,
@@ -87,7 +89,7 @@ impl SimDisk {
     pub fn unsynced(&self) -> usize {
         let state = self.lock_state();
         let names = state.names.values().filter(|(_, durable)| !durable).count();
-        names + state.files.iter().map(Content::unsynced).sum::<usize>()
+        names + state.removed.len() + state.files.iter().map(Content::unsynced).sum::<usize>()
     }
 
     /// The disk after a power cut. `survives` is asked once for each of
@@ -97,7 +99,11 @@ impl SimDisk {
         let files: Vec<_> =
             state.files.iter().map(|file| file.after_power_cut(&mut survives)).collect();
         let names = state.names.iter().filter(|(_, (_, durable))| *durable || survives());
-        let names = names.map(|(name, &(file, _))| (name.clone(), (file, true))).collect();
+        let names = names.map(|(name, &(file, _))| (name.clone(), file));
+        let mut names: BTreeMap<_, _> = names.collect();
+        let back = state.removed.iter().filter(|_| survives());
+        names.extend(back.map(|(name, &file)| (name.clone(), file)));
+        let names = names.into_iter().map(|(name, file)| (name, (file, true))).collect();
         let state = State { names, files, ..State::default() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -106,7 +112,8 @@ impl SimDisk {
     pub fn after_kill(&self) -> Self {
         let state = self.lock_state();
         let (names, files) = (state.names.clone(), state.files.clone());
-        let state = State { names, files, ..State::default() };
+        let removed = state.removed.clone();
+        let state = State { names, files, removed, ..State::default() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -275,6 +282,8 @@ impl Disk for SimDisk {
         let index = state.files.len();
         state.files.push(Content::default());
         state.names.insert(name.to_owned(), (index, false));
+        // The old file of this name will not come back in place of the new one.
+        state.removed.remove(name);
         Ok(Arc::new(SimFile { disk: self.clone(), index }))
     }
 
@@ -284,9 +293,20 @@ impl Disk for SimDisk {
         Ok(state.names.keys().cloned().collect())
     }
 
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.lock_state();
+        state.plain_operation()?;
+        let (file, durable) = state.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        if durable {
+            state.removed.insert(name.to_owned(), file);
+        }
+        Ok(())
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.lock_state();
         state.plain_operation()?;
+        state.removed.clear();
         state.names.values_mut().for_each(|(_, durable)| *durable = true);
         Ok(())
     }

@@ -102,6 +102,10 @@ impl Disk for SlowDisk {
         self.inner.list()
     }
 
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.inner.remove(name)
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         self.inner.sync_dir()
     }

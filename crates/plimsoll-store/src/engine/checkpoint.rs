@@ -25,7 +25,7 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     /// Merges every table it is given, until the committer has ended.
-    pub(crate) fn run(self) {
+    pub(crate) fn run(mut self) {
         let mut share = COMMIT_SHARE;
         let mut graveyard = Graveyard::default();
         loop {
@@ -52,7 +52,7 @@ impl Checkpoint {
     /// much of the table counts as not drained until it is over, or the debt would
     /// look small when nothing moves.
     fn merge(
-        &self,
+        &mut self,
         table: &Table,
         position: Position,
         share: &mut f64,

@@ -26,7 +26,7 @@ use crate::state::{BaseError, Database, Published, Snapshot, Table};
 const FORMAT_FILE: &str = "format";
 const STATE_FILE: &str = "state.redb";
 /// What the format file starts with; the id of the store follows.
-const FORMAT: &str = "plimsoll-store 3 ";
+const FORMAT: &str = "plimsoll-store 4 ";
 
 const FORMAT_BYTES_MAX: u64 = 64;
 
@@ -93,7 +93,7 @@ impl LogStore {
             io::ErrorKind::WouldBlock => OpenError::InUse { path: disk.path("") },
             _ => OpenError::Io { path: disk.path("lock"), error },
         })?;
-        let (database, store_id) = open_state(&*disk, options.cache_bytes)?;
+        let (database, store_id) = open_state(&disk, options.cache_bytes)?;
         let state = |error: BaseError| state_error(&*disk, &error);
         let applied = database.applied().map_err(state)?;
         let base = Arc::new(database.base().map_err(state)?);
@@ -219,18 +219,19 @@ fn random_id() -> u64 {
 /// The state and the id of the store. A directory is a store as soon as its
 /// format file says so, which is written last: what an interrupted creation left
 /// is started over.
-fn open_state(disk: &dyn Disk, cache_bytes: usize) -> Result<(Database, u64), OpenError> {
+fn open_state(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<(Database, u64), OpenError> {
     let io = |error| OpenError::Io { path: disk.path(STATE_FILE), error };
-    let known = identify(disk)?;
+    let known = identify(&**disk)?;
     let file = disk.create(STATE_FILE).map_err(io)?;
     if known.is_none() && !file.is_empty().map_err(io)? {
         file.set_len(0).map_err(io)?;
     }
-    let database = Database::open(file, cache_bytes).map_err(|error| state_error(disk, &error))?;
+    let database = Database::open(Arc::clone(disk), file, cache_bytes)
+        .map_err(|error| state_error(&**disk, &error))?;
     disk.sync_dir().map_err(io)?;
     let store_id = known.unwrap_or_else(random_id);
     // Again if it is known: it may have been seen in the page cache only.
-    write_format(disk, store_id)
+    write_format(&**disk, store_id)
         .map_err(|error| OpenError::Io { path: disk.path(FORMAT_FILE), error })?;
     Ok((database, store_id))
 }

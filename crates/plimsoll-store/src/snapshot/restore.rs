@@ -13,8 +13,8 @@ use crate::snapshot::read::SnapshotReader;
 use crate::state::{BaseError, Database, Table};
 use crate::store::StoreError;
 
-/// Entries are handed to the database in tables of this size.
-const TABLE_BYTES: u64 = 32 << 20;
+/// Entries are handed to the database in tables of this size; each becomes a file of values.
+const TABLE_BYTES: u64 = 128 << 20;
 /// What the database keeps in memory meanwhile.
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -34,7 +34,8 @@ pub fn restore<R: Read>(
     let (revision, history) = (reader.meta().revision, reader.meta().history()?);
     let position = Position { revision, history, ..Position::default() };
     make_directory(&**disk, |file| {
-        let database = Database::open(file, CACHE_BYTES).map_err(store_error)?;
+        let mut database =
+            Database::open(Arc::clone(disk), file, CACHE_BYTES).map_err(store_error)?;
         let mut table = Table::default();
         let mut done = 0;
         loop {

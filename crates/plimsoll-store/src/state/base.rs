@@ -1,22 +1,19 @@
-//! The database file: the state as of the last checkpoint.
+//! The database: the state as of the last checkpoint. An index in a file of redb's,
+//! and the files of values that it points into.
 
 use core::fmt;
 use core::ops::Bound;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread::{self, Builder};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use redb::{
-    Durability, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
-};
+use redb::{Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
-use crate::disk::{File, read_exact_at, write_all_at};
+use crate::disk::{Disk, File, read_exact_at, write_all_at};
 use crate::log::{History, Position};
-use crate::state::packs::{INDEX, PACKS, Packs, Place, row};
+use crate::state::index::{INDEX, Index, update};
 use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
+use crate::state::values::{Change, Changes, FILES, Place, Usage, ValueFiles, ValueWriter};
 use crate::store::{Entry, Key, StoreError};
 
 /// One row: the last group of the log that is contained.
@@ -26,18 +23,22 @@ const LAST_GROUP: &str = "last_group";
 /// A sync of the log waits behind this many bytes of the checkpoint at most.
 const WRITE_BACK_BYTES: u64 = 1 << 20;
 
-/// Keys that are handed from thread to thread at a time.
-const CHUNK_KEYS: usize = 256;
-/// So many times.
-const CHUNKS_AHEAD: usize = 16;
+/// How often a merge says how far it is, in bytes.
+const PROGRESS_BYTES: u64 = 256 << 10;
 
 /// Why the database cannot be used, as the engine puts it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("state file: {0}")]
 pub(crate) struct BaseError(Arc<str>);
 
+impl BaseError {
+    pub(super) fn new(reason: String) -> Self {
+        Self(reason.into())
+    }
+}
+
 pub(super) fn failed(error: impl Into<redb::Error>) -> BaseError {
-    BaseError(error.into().to_string().into())
+    BaseError::new(error.into().to_string())
 }
 
 impl From<BaseError> for StoreError {
@@ -49,6 +50,8 @@ impl From<BaseError> for StoreError {
 /// The writing end, used by the checkpoint alone.
 pub(crate) struct Database {
     redb: redb::Database,
+    disk: Arc<dyn Disk>,
+    values: Arc<ValueFiles>,
 }
 
 impl fmt::Debug for Database {
@@ -58,22 +61,36 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Opens or creates it, with so many bytes of cache.
-    pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self, BaseError> {
+    /// Opens or creates it in `file` and its neighbours on `disk`, with so many bytes of
+    /// cache.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        file: Arc<dyn File>,
+        cache_bytes: usize,
+    ) -> Result<Self, BaseError> {
         let redb = redb::Database::builder()
             .set_cache_size(cache_bytes)
             .create_with_backend(Backend { file: Arc::clone(&file) })
             .map_err(failed)?;
         if redb.begin_read().map_err(failed)?.open_table(APPLIED).is_err() {
             let txn = redb.begin_write().map_err(failed)?;
-            Packs::open(&txn)?.finish()?;
+            txn.open_table(INDEX).map_err(failed)?;
+            txn.open_table(FILES).map_err(failed)?;
             txn.open_table(APPLIED).map_err(failed)?;
             txn.commit().map_err(failed)?;
         }
-        // What was found may sit in the page cache only; segments are used again
-        // because it is durable.
-        file.sync_data().map_err(|error| BaseError(error.to_string().into()))?;
-        Ok(Self { redb })
+        // What was found may sit in the page cache only; segments are used again and
+        // files of values removed because it is durable.
+        file.sync_data().map_err(|error| BaseError::new(error.to_string()))?;
+        let mut database = Self { redb, disk, values: Arc::default() };
+        let values = ValueFiles::open(&*database.disk, &database.usage()?)?;
+        database.values = Arc::new(values);
+        Ok(database)
+    }
+
+    fn usage(&self) -> Result<Usage, BaseError> {
+        let txn = self.redb.begin_read().map_err(failed)?;
+        Usage::load(&txn.open_table(FILES).map_err(failed)?)
     }
 
     /// The last group of the log that is contained.
@@ -87,103 +104,112 @@ impl Database {
         }))
     }
 
-    /// What all packs take, and what of it is dead.
+    /// What all values take, and what of it is dead.
     #[cfg(test)]
-    pub(super) fn packed_bytes(&self) -> Result<(u64, u64), BaseError> {
-        let txn = self.redb.begin_read().map_err(failed)?;
-        let table = txn.open_table(crate::state::packs::BYTES).map_err(failed)?;
-        Ok(table.get(()).map_err(failed)?.map_or((0, 0), |row| row.value()))
+    pub(super) fn value_bytes(&self) -> Result<(u64, u64), BaseError> {
+        Ok(self.usage()?.totals())
     }
 
     /// What readers see of it now.
     pub(crate) fn base(&self) -> Result<Base, BaseError> {
+        let index = self.index()?;
+        let values = Arc::clone(&self.values);
+        Ok(Base { tables: ArcSwapOption::from_pointee(Tables { index, values }) })
+    }
+
+    fn index(&self) -> Result<Index, BaseError> {
         let txn = self.redb.begin_read().map_err(failed)?;
-        let index = txn.open_table(INDEX).map_err(failed)?;
-        let packs = txn.open_table(PACKS).map_err(failed)?;
-        Ok(Base { tables: ArcSwapOption::from_pointee(Tables { index, packs }) })
+        Ok(Index::new(txn.open_table(INDEX).map_err(failed)?))
     }
 
     /// Merges a table into it, durably. `position` is the last group in it;
     /// `progress` is told how many bytes of the table are done.
     pub(crate) fn merge(
-        &self,
+        &mut self,
         table: &Table,
         position: Position,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BaseError> {
+        let mut usage = self.usage()?;
+        let victims = usage.victims(table.bytes());
         let mut txn = self.redb.begin_write().map_err(failed)?;
         txn.set_durability(Durability::Immediate).map_err(failed)?;
         // The allocator's state is written along, so that a restart after a
         // crash need not read the whole file.
         txn.set_quick_repair(true);
-        self.insert_all(&txn, table, progress)?;
+
+        let to_read = victims.iter().filter(|(_, read_bytes)| *read_bytes > 0);
+        let moves = to_read.map(|&(number, bytes)| self.values.rows(number, bytes));
+        let changes = Changes::new(changes(table, progress), moves.collect::<Result<_, _>>()?);
+        let mut writer = ValueWriter::new(&*self.disk, usage.next_number());
+        let decide = |key: &Key, change, place: Option<Place>| match change {
+            Change::Put(value, revision) => {
+                place.into_iter().for_each(|place| usage.died(place));
+                writer.put(key, &value, revision).map(Some)
+            }
+            Change::Delete => {
+                place.into_iter().for_each(|place| usage.died(place));
+                Ok(None)
+            }
+            Change::Move(row) => match place {
+                Some(place) if (place.file, place.offset) == (row.file, row.offset) => {
+                    writer.copy(&row, place.revision).map(Some)
+                }
+                _ => Ok(place),
+            },
+        };
+        {
+            let mut index = txn.open_table(INDEX).map_err(failed)?;
+            update(&self.index()?, &mut index, changes, decide)?;
+        }
+        // The values before what points to them.
+        let mut values = ValueFiles::clone(&self.values);
+        for written in writer.finish()? {
+            usage.add(written.number, written.bytes);
+            values.add(written.number, written.file);
+        }
+        victims.iter().for_each(|&(number, _)| usage.remove(number));
+        usage.save(&txn)?;
         {
             let mut applied = txn.open_table(APPLIED).map_err(failed)?;
             let Position { sequence, revision, crc, history } = position;
             let row = (sequence, revision, crc, history.to_bits());
             applied.insert(LAST_GROUP, row).map_err(failed)?;
         }
-        txn.commit().map_err(failed)
-    }
-
-    fn insert_all(
-        &self,
-        txn: &WriteTransaction,
-        table: &Table,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), BaseError> {
-        let mut packs = Packs::open(txn)?;
-        let mut done = 0;
-        // The checkpoint is what bounds the throughput: sorting the keys and
-        // finding their values, a quarter of it, is another thread's.
-        thread::scope(|scope| {
-            let (sender, sorted) = mpsc::sync_channel(CHUNKS_AHEAD);
-            let reading = || send_newest(table, sender);
-            Builder::new()
-                .name("plimsoll-sort".into())
-                .spawn_scoped(scope, reading)
-                .map_err(|error| BaseError(error.to_string().into()))?;
-            for chunk in sorted {
-                for (key, version) in chunk {
-                    let value_bytes = version.as_ref().map_or(0, |entry| entry.value.len());
-                    match version {
-                        Some(Entry { value, mod_revision }) => {
-                            packs.put(&key, &value, mod_revision)?;
-                        }
-                        None => packs.remove(&key)?,
-                    }
-                    done += (key.len() + value_bytes) as u64 + ENTRY_OVERHEAD_BYTES;
-                }
-                progress(done);
-            }
-            packs.finish()
-        })
+        txn.commit().map_err(failed)?;
+        victims.iter().for_each(|&(number, _)| values.remove(&*self.disk, number));
+        self.values = Arc::new(values);
+        Ok(())
     }
 }
 
-/// Ends early when nobody wants more.
-fn send_newest(table: &Table, sender: SyncSender<Vec<(Key, Version)>>) {
-    let mut newest = table.newest();
-    loop {
-        let chunk: Vec<_> = newest.by_ref().take(CHUNK_KEYS).collect();
-        if chunk.is_empty() || sender.send(chunk).is_err() {
-            return;
+/// What a table changes. `progress` is told how far the reader of it is.
+fn changes(table: &Table, progress: &mut dyn FnMut(u64)) -> impl Iterator<Item = (Key, Change)> {
+    let (mut done, mut told) = (0, 0);
+    table.newest().into_iter().map(move |(key, version)| {
+        let value_bytes = version.as_ref().map_or(0, |entry| entry.value.len());
+        done += (key.len() + value_bytes) as u64 + ENTRY_OVERHEAD_BYTES;
+        if done - told >= PROGRESS_BYTES {
+            progress(done);
+            told = done;
         }
-    }
+        let change = version.map_or(Change::Delete, |entry| {
+            let Entry { value, mod_revision } = entry;
+            Change::Put(value, mod_revision)
+        });
+        (key, change)
+    })
 }
 
 struct Tables {
-    index: ReadOnlyTable<&'static [u8], Place>,
-    packs: ReadOnlyTable<u64, &'static [u8]>,
+    index: Index,
+    values: Arc<ValueFiles>,
 }
 
 impl Tables {
-    fn entry(&self, (pack, offset, _, mod_revision): Place) -> Result<Entry, StoreError> {
-        let missing = || StoreError::Read("state file: a value is not where it should be".into());
-        let rows = self.packs.get(pack).map_err(failed)?.ok_or_else(missing)?;
-        let rows = rows.value();
-        let (_, value) = row(rows, offset as usize).ok_or_else(missing)?;
-        Ok(Entry { value: Bytes::copy_from_slice(&rows[value]), mod_revision })
+    fn entry(&self, key: &[u8], place: Place) -> Result<Entry, BaseError> {
+        let value = self.values.read(key, place)?;
+        Ok(Entry { value, mod_revision: place.revision })
     }
 }
 
@@ -191,7 +217,7 @@ impl Tables {
 pub(crate) type BaseEntries = Box<dyn Iterator<Item = Result<(Key, Entry), StoreError>> + Send>;
 
 /// A view of the database at one checkpoint. While it is open, none of its pages
-/// can be used again; so it can be closed under those who still hold it.
+/// and files can be used again; so it can be closed under those who still hold it.
 pub(crate) struct Base {
     tables: ArcSwapOption<Tables>,
 }
@@ -211,8 +237,8 @@ impl Base {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Version, StoreError> {
         let tables = self.tables.load();
         let tables = tables.as_deref().ok_or_else(expired)?;
-        let place = tables.index.get(key).map_err(failed)?;
-        place.map(|place| tables.entry(place.value())).transpose()
+        let place = tables.index.get(key)?;
+        Ok(place.map(|place| tables.entry(key, place)).transpose()?)
     }
 
     /// All entries; its pages stay where they are until they are read or dropped.
@@ -229,10 +255,11 @@ impl Base {
         start: Bound<&[u8]>,
     ) -> Result<impl Iterator<Item = Result<(Key, Version), StoreError>> + use<>, StoreError> {
         let tables = self.tables.load_full().ok_or_else(expired)?;
-        let places = tables.index.range::<&[u8]>((start, Bound::Unbounded)).map_err(failed)?;
-        Ok(places.map(move |row| {
-            let (key, place) = row.map_err(failed)?;
-            Ok((Key::copy_from_slice(key.value()), Some(tables.entry(place.value())?)))
+        let places = tables.index.iter_from(start)?;
+        Ok(places.map(move |item| {
+            let (key, place) = item?;
+            let entry = tables.entry(&key, place)?;
+            Ok((key, Some(entry)))
         }))
     }
 }

@@ -1,56 +1,57 @@
 //! The keys of a table in order, at a price that is small for each and paid in
-//! bulk: a small sorted set takes new keys, and becomes a sorted run when it is full;
-//! two runs of one size become one of twice the size.
+//! bulk: new keys wait until there are enough of them for a sorted run; eight runs of one
+//! size become one.
 
-use core::ops::Bound;
-use std::collections::BTreeSet;
+use core::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use crate::state::table::sort::sorted;
 use crate::store::{Key, Range};
 
-/// Keys of the smallest run: the set of them stays in the processor's cache.
+/// Keys of the smallest run: a reader of a range sorts what of them is in it.
 const TAIL_KEYS: usize = 1024;
+/// Runs that are merged at a time.
+const RUNS: usize = 8;
 /// Keys of a run that is not merged further, which bounds how long a merge holds
 /// up a commit: a few milliseconds.
-const RUN_KEYS_MAX: usize = 64 * TAIL_KEYS;
+const RUN_KEYS_MAX: usize = RUNS * RUNS * TAIL_KEYS;
 
 /// See the module. No key is in it twice.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
     /// The largest first.
     runs: Vec<Arc<Vec<Key>>>,
-    tail: BTreeSet<Key>,
+    /// In no order.
+    tail: Vec<Key>,
 }
 
 impl Order {
     /// Adds a key that is not there.
     pub(super) fn insert(&mut self, key: Key) {
-        self.tail.insert(key);
+        self.tail.push(key);
         if self.tail.len() < TAIL_KEYS {
             return;
         }
-        let mut run: Vec<Key> = core::mem::take(&mut self.tail).into_iter().collect();
-        while let Some(last) = self
-            .runs
-            .pop_if(|last| last.len() <= run.len() && last.len() + run.len() <= RUN_KEYS_MAX)
+        let mut keys = core::mem::take(&mut self.tail);
+        let mut run_keys = TAIL_KEYS;
+        // As many of this size as are there, but one: that is the new one.
+        while let Some(first) = self.runs.len().checked_sub(RUNS - 1)
+            && run_keys < RUN_KEYS_MAX
+            && self.runs[first].len() == run_keys
         {
-            run = merged([last, Arc::new(run)]);
+            self.runs.drain(first..).for_each(|run| keys.extend_from_slice(&run));
+            run_keys *= RUNS;
         }
-        self.runs.push(Arc::new(run));
-    }
-
-    /// The same keys in one run.
-    pub(super) fn settled(self) -> Self {
-        let tail = Arc::new(self.tail.into_iter().collect());
-        let run = merged(self.runs.into_iter().chain([tail]));
-        Self { runs: vec![Arc::new(run)], tail: BTreeSet::new() }
+        self.runs.push(Arc::new(sorted(keys, |key| key)));
     }
 
     /// The keys of a range, as of now.
     pub(super) fn keys(&self, range: &Range<'_>) -> Keys {
         let within = |key: &Key| key.starts_with(range.prefix);
-        let tail = self.tail.range::<[u8], _>(range.bounds()).take_while(|key| within(key));
-        let tail = Arc::new(tail.cloned().collect::<Vec<_>>());
+        let within_page =
+            |key: &&Key| within(key) && RangeBounds::<[u8]>::contains(&range.bounds(), &key[..]);
+        let tail = self.tail.iter().filter(within_page);
+        let tail = Arc::new(sorted(tail.cloned().collect(), |key| key));
         let runs = self.runs.iter().filter_map(|run| {
             let first = match range.start() {
                 Bound::Included(key) => run.partition_point(|other| other < key),
@@ -61,20 +62,6 @@ impl Order {
         });
         Keys { runs: runs.chain([(tail, 0)]).collect(), prefix: Key::copy_from_slice(range.prefix) }
     }
-}
-
-/// One sorted run of several. The sort finds the runs and merges them.
-fn merged(runs: impl IntoIterator<Item = Arc<Vec<Key>>>) -> Vec<Key> {
-    let mut all = Vec::new();
-    for run in runs {
-        // A reader may hold on to it.
-        match Arc::try_unwrap(run) {
-            Ok(mut run) => all.append(&mut run),
-            Err(run) => all.extend_from_slice(&run),
-        }
-    }
-    all.sort();
-    all
 }
 
 /// See [`Order::keys`].
