@@ -10,6 +10,11 @@ use crate::engine::shared::{Next, Shared};
 use crate::log::{Position, Segments};
 use crate::state::{Base, BaseError, Database, Table};
 
+/// The checkpoint gives way to those who answer clients: a commit that waits for a
+/// processor holds up everybody, a checkpoint that waits nobody until the debt gate says
+/// so.
+const NICENESS: i32 = 5;
+
 /// A view may be read for this long after a checkpoint has overtaken it.
 const VIEW_AGE_MAX: Duration = Duration::from_secs(10);
 
@@ -26,6 +31,9 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Merges every table it is given, until the committer has ended.
     pub(crate) fn run(mut self) {
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::warn!(%error, "the checkpoint runs at everybody's priority");
+        }
         let mut share = COMMIT_SHARE;
         let mut graveyard = Graveyard::default();
         loop {

@@ -21,7 +21,7 @@ const APPLIED: TableDefinition<'_, &str, (u64, u64, u32, u64)> = TableDefinition
 const LAST_GROUP: &str = "last_group";
 
 /// A sync of the log waits behind this many bytes of the checkpoint at most.
-const WRITE_BACK_BYTES: u64 = 1 << 20;
+const WRITE_BACK_BYTES: u64 = 256 << 10;
 
 /// How often a merge says how far it is, in bytes.
 const PROGRESS_BYTES: u64 = 256 << 10;

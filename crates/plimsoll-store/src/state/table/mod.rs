@@ -101,7 +101,8 @@ impl Table {
         range: &Range<'_>,
         at: Revision,
     ) -> impl Iterator<Item = (Key, Version)> + use<'a> {
-        let mut keys = read(&self.order).keys(range);
+        let keys = read(&self.order).within(range);
+        let mut keys = keys.into_keys(range);
         core::iter::from_fn(move || {
             loop {
                 let key = keys.next()?;

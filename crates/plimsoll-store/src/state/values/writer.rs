@@ -11,7 +11,7 @@ use crate::store::Revision;
 /// A longer one is followed by another. An offset has 32 bits.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Written at a time, and a sync of the log waits behind this much at most.
-const WRITE_BYTES: usize = 1 << 20;
+const WRITE_BYTES: usize = 256 << 10;
 
 /// Writes what a checkpoint adds, into new files.
 pub(in crate::state) struct ValueWriter<'d> {
