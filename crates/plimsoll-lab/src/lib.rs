@@ -13,6 +13,7 @@
 //! - [`demo`]: the same storm against a server with and without protection, drawn
 //! - [`scenario`], [`sim`], [`rivals`], [`lab`]: the gate, its rivals and the oracle in
 //!   the same storms, in virtual time
+//! - [`opaque`]: the same for the gate before servers that cannot be seen
 //! - [`wire`]: the HTTP/1.1 client underneath, as cheap as it gets
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@
 pub mod demo;
 pub mod lab;
 pub mod load;
+pub mod opaque;
 pub mod rivals;
 pub mod scenario;
 pub mod schedule;

@@ -6,14 +6,23 @@ use super::{
     CaseReport, LabReport, Row,
     plot::{self, Curve},
 };
-use crate::{rivals::CATALOG, scenario::Scenario};
+use crate::{
+    opaque::{Drawn, OpaqueCase},
+    rivals::CATALOG,
+    scenario::{PassMark, Scenario},
+};
 
 pub(super) fn html(
     report: &LabReport,
     scenarios: &[Scenario],
     curves: &[Vec<&Curve>],
+    drawn: &[Vec<Drawn>],
 ) -> anyhow::Result<String> {
-    let marks = || report.cases.iter().flat_map(|case| &case.marks);
+    let (mut opaque, mut opaque_sections) = (String::new(), String::new());
+    for (case, drawn) in report.opaque.iter().zip(drawn) {
+        opaque_row(&mut opaque, case)?;
+        opaque_section(&mut opaque_sections, case, drawn)?;
+    }
     let mut sections = String::new();
     let mut overview = String::new();
     for ((case, scenario), curves) in report.cases.iter().zip(scenarios).zip(curves) {
@@ -28,9 +37,11 @@ pub(super) fn html(
         include_str!("page.html"),
         seeds = report.seeds.len(),
         first_seed = report.seeds.first().copied().unwrap_or(0),
-        cases = report.cases.len(),
-        held = marks().filter(|mark| mark.holds).count(),
-        marks = marks().count(),
+        cases = report.cases.len() + report.opaque.len(),
+        held = report.marks().filter(|mark| mark.holds).count(),
+        marks = report.marks().count(),
+        opaque = opaque,
+        opaque_sections = opaque_sections,
         overview = overview,
         sections = sections,
         sources = sources,
@@ -57,6 +68,80 @@ fn overview_row(out: &mut String, case: &CaseReport) -> anyhow::Result<()> {
         case.marks.len(),
         id = escape(&case.name),
     )?;
+    Ok(())
+}
+
+fn opaque_row(out: &mut String, case: &OpaqueCase) -> anyhow::Result<()> {
+    let Some(ours) = case.rows.first() else { return Ok(()) };
+    let rivals = case.rows.iter().skip(1).filter(|row| !row.controller.starts_with("mutant"));
+    let best = rivals.max_by(|a, b| a.goodput.total_cmp(&b.goodput)).map_or(String::new(), |row| {
+        format!("{} {} at {:.1}", escape(&row.controller), percent(row.goodput), row.p99)
+    });
+    let missed = case.marks.iter().filter(|mark| !mark.holds).count();
+    let class = if missed > 0 { " class=\"missed\"" } else { "" };
+    writeln!(
+        out,
+        "<tr{class}><td><a href=\"#{id}\">{id}</a></td><td>{}</td><td>{:.2}</td><td>{:.0} ms</td><td>{}</td><td>{best}</td><td>{} in flight: {:.0}/s, {:.0} ms</td><td>{} of {}</td></tr>",
+        percent(ours.goodput),
+        ours.p99,
+        ours.p99_ms,
+        percent(ours.refused),
+        case.best_limit,
+        case.best_goodput,
+        case.best_p99_ms,
+        case.marks.len() - missed,
+        case.marks.len(),
+        id = escape(&case.name),
+    )?;
+    Ok(())
+}
+
+fn opaque_section(out: &mut String, case: &OpaqueCase, drawn: &[Drawn]) -> anyhow::Result<()> {
+    let Some((_, best)) = drawn.first() else { return Ok(()) };
+    let curves: Vec<_> = drawn.iter().map(|(name, run)| Curve::opaque(name, run, best)).collect();
+    writeln!(
+        out,
+        "<section id=\"{0}\"><h3>{0}</h3><p>{1}</p>",
+        escape(&case.name),
+        escape(&case.title)
+    )?;
+    out.push_str(&plot::svg(&curves.iter().collect::<Vec<_>>())?);
+    out.push_str("<details><summary>Scores</summary><table><tr><th>controller<th>goodput<th>p99<th>p99, ms<th>refused<th>marks missed</tr>");
+    for row in &case.rows {
+        let class = if row.controller == "plimsoll" { " class=\"ours\"" } else { "" };
+        writeln!(
+            out,
+            "<tr{class}><td>{}<td>{}<td>{:.2}<td>{:.1}<td>{}<td>{}</tr>",
+            escape(&row.controller),
+            percent(row.goodput),
+            row.p99,
+            row.p99_ms,
+            percent(row.refused),
+            row.missed
+        )?;
+    }
+    out.push_str("</table>");
+    marks(out, &case.marks)?;
+    out.push_str("</details></section>\n");
+    Ok(())
+}
+
+/// A table of pass marks, if there are any.
+fn marks(out: &mut String, marks: &[PassMark]) -> anyhow::Result<()> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    out.push_str("<table><tr><th>pass mark<th>measured<th>mark<th></tr>");
+    for mark in marks {
+        let holds = if mark.holds { "holds" } else { "<b>missed</b>" };
+        let what = escape(&mark.what);
+        writeln!(
+            out,
+            "<tr><td>{what}<td>{:.4}<td>{:.4}<td>{holds}</tr>",
+            mark.measured, mark.mark
+        )?;
+    }
+    out.push_str("</table>");
     Ok(())
 }
 
@@ -88,19 +173,7 @@ fn section(
         score_row(out, row)?;
     }
     out.push_str("</table>");
-    if !case.marks.is_empty() {
-        out.push_str("<table><tr><th>pass mark<th>measured<th>mark<th></tr>");
-        for mark in &case.marks {
-            let holds = if mark.holds { "holds" } else { "<b>missed</b>" };
-            let what = escape(&mark.what);
-            writeln!(
-                out,
-                "<tr><td>{what}<td>{:.4}<td>{:.4}<td>{holds}</tr>",
-                mark.measured, mark.mark
-            )?;
-        }
-        out.push_str("</table>");
-    }
+    marks(out, &case.marks)?;
     out.push_str("</details></section>\n");
     Ok(())
 }

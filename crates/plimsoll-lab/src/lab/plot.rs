@@ -12,7 +12,10 @@ use plotters::{
 };
 
 use super::Oracle;
-use crate::sim::Record;
+use crate::{
+    opaque,
+    sim::{Bin, Record},
+};
 
 const WIDTH_PX: u32 = 1_100;
 const HEIGHT_PX: u32 = 300;
@@ -26,8 +29,8 @@ const OTHERS: [RGBColor; 4] =
     [RGBColor(176, 32, 48), RGBColor(214, 137, 16), RGBColor(46, 139, 105), RGBColor(110, 78, 150)];
 static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-Latin.ttf");
 
-/// The rivals that are drawn beside ours.
-const DRAWN: [&str; 4] = ["unbounded", "envoy", "codel", "pi-500ms"];
+/// The rivals that are drawn beside ours, the first four of those that ran.
+const DRAWN: [&str; 6] = ["unbounded", "envoy", "codel", "pi-500ms", "gradient2", "failsafe"];
 
 /// One controller's run as lines.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub(super) struct Curve {
     name: String,
     seconds: f64,
     goodput: Vec<f64>,
+    /// What it is measured by, and its goodput.
+    yardstick: &'static str,
     oracle: Vec<f64>,
     /// 99th percentile in milliseconds; nothing where nothing was answered.
     p99_ms: Vec<Option<f64>>,
@@ -43,17 +48,29 @@ pub(super) struct Curve {
 impl Curve {
     pub(super) fn new(name: &str, record: &Record, oracle: &Oracle) -> Self {
         let seconds = record.bin_seconds;
-        let bins = &record.bins[..record.bins.len() - 1];
-        let per_second = |units: f64| units / seconds;
-        let served = (0..bins.len()).map(|index| {
+        let served = (0..record.bins.len() - 1).map(|index| {
             let begin = index as f64 * seconds;
-            per_second(oracle.served(begin, begin + seconds))
+            oracle.served(begin, begin + seconds) / seconds
         });
+        Self::of(name, seconds, &record.bins, ("oracle", served.collect()))
+    }
+
+    /// A run before an opaque upstream, beside the best fixed limit's.
+    pub(super) fn opaque(name: &str, record: &opaque::Record, best: &opaque::Record) -> Self {
+        let seconds = record.bin_seconds;
+        let bins = best.bins[..best.bins.len() - 1].iter();
+        let goodput = bins.map(|bin| bin.good as f64 / seconds).collect();
+        Self::of(name, seconds, &record.bins, ("best fixed limit", goodput))
+    }
+
+    fn of(name: &str, seconds: f64, bins: &[Bin], yardstick: (&'static str, Vec<f64>)) -> Self {
+        let bins = &bins[..bins.len() - 1];
         Self {
             name: name.to_owned(),
             seconds,
-            goodput: bins.iter().map(|bin| per_second(bin.good as f64)).collect(),
-            oracle: served.collect(),
+            goodput: bins.iter().map(|bin| bin.good as f64 / seconds).collect(),
+            yardstick: yardstick.0,
+            oracle: yardstick.1,
             p99_ms: bins.iter().map(|bin| (bin.good > 0).then_some(bin.p99 * 1e3)).collect(),
         }
     }
@@ -86,9 +103,8 @@ fn text(color: RGBColor) -> TextStyle<'static> {
 
 /// Ours last, so that it is on top.
 fn drawn<'a>(curves: &[&'a Curve]) -> Vec<(&'a Curve, RGBColor, u32)> {
-    let others = DRAWN.iter().zip(OTHERS).filter_map(|(name, color)| {
-        curves.iter().find(|curve| curve.name == *name).map(|curve| (*curve, color, 1))
-    });
+    let ran = DRAWN.iter().filter_map(|name| curves.iter().find(|curve| curve.name == *name));
+    let others = ran.zip(OTHERS).map(|(curve, color)| (*curve, color, 1));
     let ours = curves.iter().filter(|c| c.name == "plimsoll").map(|curve| (*curve, OURS, 2));
     others.chain(ours).collect()
 }
@@ -120,7 +136,7 @@ fn goodput(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
     chart
         .draw_series(oracle)
         .map_err(|error| failed(&error))?
-        .label("oracle")
+        .label(first.yardstick)
         .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], ORACLE.stroke_width(5)));
     for (curve, color, width) in drawn(curves) {
         let line = LineSeries::new(curve.points(&curve.goodput), color.stroke_width(width));

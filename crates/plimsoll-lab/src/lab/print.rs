@@ -11,6 +11,17 @@ fn line(text: &str) {
 }
 
 pub(super) fn table(report: &LabReport) {
+    if !report.cases.is_empty() {
+        write_gate(report);
+    }
+    if !report.opaque.is_empty() {
+        crate::opaque::table(&report.opaque).iter().for_each(|text| line(text));
+    }
+    let held = report.marks().filter(|mark| mark.holds).count();
+    line(&format!("\n{held} of {} pass marks hold", report.marks().count()));
+}
+
+fn write_gate(report: &LabReport) {
     line(&format!(
         "{:<30}{:>8}{:>7}{:>7}{:>8}{:>8}{:>8}{:>7}  {:<22}{}",
         "case",
@@ -29,9 +40,6 @@ pub(super) fn table(report: &LabReport) {
         "", "/oracle", "/S(B)", "/S(B)", "p99/S", "rejects", "ms", "/B"
     ));
     report.cases.iter().for_each(case);
-    let marks = || report.cases.iter().flat_map(|case| &case.marks);
-    let held = marks().filter(|mark| mark.holds).count();
-    line(&format!("\n{held} of {} pass marks hold", marks().count()));
     beaten(report);
     line("\nGoodput over the oracle's in percent, every controller:");
     matrix(report);
@@ -124,8 +132,10 @@ pub(super) fn escaped(report: &LabReport) -> Vec<String> {
 fn missed(report: &LabReport, mutant: Mutant) -> (String, usize) {
     let name = format!("mutant-{mutant:?}").to_lowercase();
     let rows = report.cases.iter().flat_map(|case| &case.rows);
-    let missed = rows.filter(|row| row.controller == name).map(|row| row.missed).sum();
-    (name, missed)
+    let missed: usize = rows.filter(|row| row.controller == name).map(|row| row.missed).sum();
+    let opaque = report.opaque.iter().flat_map(|case| &case.rows);
+    let more: usize = opaque.filter(|row| row.controller == name).map(|row| row.missed).sum();
+    (name, missed + more)
 }
 
 pub(super) fn rivals() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Score;
-use crate::scenario::PassMark;
+use crate::{opaque::OpaqueCase, scenario::PassMark};
 
 /// Everything a run found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -12,6 +12,17 @@ pub struct LabReport {
     pub seeds: Vec<u64>,
     /// What was run, in order.
     pub cases: Vec<CaseReport>,
+    /// The cases before upstreams that cannot be seen.
+    #[serde(default)]
+    pub opaque: Vec<OpaqueCase>,
+}
+
+impl LabReport {
+    /// Every pass mark against ours.
+    pub fn marks(&self) -> impl Iterator<Item = &PassMark> {
+        let opaque = self.opaque.iter().flat_map(|case| &case.marks);
+        self.cases.iter().flat_map(|case| &case.marks).chain(opaque)
+    }
 }
 
 /// One case.

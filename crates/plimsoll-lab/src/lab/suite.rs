@@ -18,6 +18,7 @@ use super::{
     plot::Curve, print,
 };
 use crate::{
+    opaque,
     rivals::{CATALOG, FIXED_IN_BATCHES, Mutant},
     scenario::{self, Scenario},
 };
@@ -82,7 +83,7 @@ struct Done {
 }
 
 pub(super) fn run(options: &RunOptions) -> anyhow::Result<()> {
-    let scenarios = chosen(options)?;
+    let (scenarios, opaque) = chosen(options)?;
     let count = options.seeds.unwrap_or(if options.full { FULL_SEEDS } else { 1 });
     let seeds: Vec<u64> = (options.seed..).take(count as usize).collect();
     let mut done = work(&scenarios, first_round(options, &scenarios, &seeds), options)?;
@@ -90,17 +91,22 @@ pub(super) fn run(options: &RunOptions) -> anyhow::Result<()> {
         let again = second_round(&done, &seeds);
         done.extend(work(&scenarios, again, options)?);
     }
+    let beside = opaque::Beside { rivals: !options.alone, mutants: options.mutants };
+    let bar = bar(options, opaque.len())?;
+    let ran = opaque::run(&opaque, &seeds, beside, &bar).map_err(|error| anyhow!(error))?;
+    bar.finish_and_clear();
+    let (cases, drawn): (Vec<_>, Vec<_>) = ran.into_iter().unzip();
     let report = LabReport {
         cases: scenarios.iter().enumerate().map(|(i, s)| case_report(i, s, &done)).collect(),
+        opaque: cases,
         seeds,
     };
     print::table(&report);
-    write(options, &report, &scenarios, &done)?;
+    write(options, &report, &scenarios, &done, &drawn)?;
     if options.mutants {
         print::mutants(&report);
     }
-    let missed =
-        report.cases.iter().flat_map(|case| &case.marks).filter(|mark| !mark.holds).count();
+    let missed = report.marks().filter(|mark| !mark.holds).count();
     if options.check && missed > 0 {
         bail!("{missed} pass marks are missed");
     }
@@ -113,18 +119,30 @@ pub(super) fn run(options: &RunOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn chosen(options: &RunOptions) -> anyhow::Result<Vec<Scenario>> {
-    let mut scenarios = if options.all || options.full { shipped()? } else { Vec::new() };
+fn chosen(options: &RunOptions) -> anyhow::Result<(Vec<Scenario>, Vec<opaque::Scenario>)> {
+    let all = options.all || options.full;
+    let mut scenarios = if all { shipped()? } else { Vec::new() };
+    let mut opaque = if all { opaque::shipped()? } else { Vec::new() };
     for path in &options.scenarios {
-        scenarios.extend(scenario::load(path)?);
+        match opaque::load(path) {
+            Some(cases) => opaque.extend(cases?),
+            None => scenarios.extend(scenario::load(path)?),
+        }
     }
     if let Some(only) = &options.only {
         scenarios.retain(|scenario| scenario.name.contains(only));
+        opaque.retain(|scenario| scenario.name.contains(only));
     }
-    if scenarios.is_empty() {
+    if scenarios.is_empty() && opaque.is_empty() {
         bail!("no scenario is called that");
     }
-    Ok(scenarios)
+    Ok((scenarios, opaque))
+}
+
+fn bar(options: &RunOptions, runs: usize) -> anyhow::Result<ProgressBar> {
+    let bar = if options.quiet { ProgressBar::hidden() } else { ProgressBar::new(runs as u64) };
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left  {msg}")?);
+    Ok(bar)
 }
 
 fn first_round(options: &RunOptions, scenarios: &[Scenario], seeds: &[u64]) -> Vec<Job> {
@@ -188,9 +206,7 @@ fn second_round(done: &[Done], seeds: &[u64]) -> Vec<Job> {
 
 /// Runs the jobs on every core; the results are in the order of the jobs.
 fn work(scenarios: &[Scenario], jobs: Vec<Job>, options: &RunOptions) -> anyhow::Result<Vec<Done>> {
-    let bar =
-        if options.quiet { ProgressBar::hidden() } else { ProgressBar::new(jobs.len() as u64) };
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left  {msg}")?);
+    let bar = bar(options, jobs.len())?;
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results = Mutex::new(Vec::new());
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -305,6 +321,7 @@ fn write(
     report: &LabReport,
     scenarios: &[Scenario],
     done: &[Done],
+    drawn: &[Vec<opaque::Drawn>],
 ) -> anyhow::Result<()> {
     let dir = &options.out_dir;
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -317,7 +334,7 @@ fn write(
         curves[done.job.case].extend(&done.curve);
     }
     put("lab.json", serde_json::to_string_pretty(report)? + "\n")?;
-    put("lab.html", page::html(report, scenarios, &curves)?)?;
+    put("lab.html", page::html(report, scenarios, &curves, drawn)?)?;
     print::written(dir);
     Ok(())
 }

@@ -60,6 +60,25 @@ fn a_scenario_of_ones_own_is_run_scored_and_drawn() {
 }
 
 #[test]
+fn a_scenario_before_an_upstream_runs_the_same_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+        title = "four workers"
+        upstream = { kind = "workers", workers = 4, service = "5ms" }
+        clients.all = { flows = 10, load = "1s:0.5,4s:2" }
+        measure = { from = "2s", until = "5s", within = "1s" }
+    "#;
+    suite::run(&RunOptions { check: false, ..options(dir.path(), text) }).unwrap();
+    let report: LabReport =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("lab.json")).unwrap()).unwrap();
+    let case = &report.opaque[0];
+    assert!(report.cases.is_empty() && case.rows.len() > 8);
+    assert!((4..=8).contains(&case.best_limit), "{}", case.best_limit);
+    let page = fs::read_to_string(dir.path().join("lab.html")).unwrap();
+    assert!(page.contains("best fixed limit") && page.contains("four workers"));
+}
+
+#[test]
 fn a_missed_mark_fails_the_check() {
     let dir = tempfile::tempdir().unwrap();
     let text = SCENARIO.replace("goodput_min = 0.9", "goodput_min = 1.5");

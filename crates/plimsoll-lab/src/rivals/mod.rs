@@ -69,6 +69,9 @@ pub trait Limiter: std::fmt::Debug {
     /// A request was answered.
     fn finished(&mut self, _done: &Finished) {}
 
+    /// A request was lost: refused by whoever is behind, or too late.
+    fn lost(&mut self, _now: f64) {}
+
     /// A request is about to leave the queue after `delay`, which was
     /// `oldest` for the one that waited longest.
     fn leaving(&mut self, _now: f64, _delay: f64) -> Dequeue {

@@ -33,6 +33,10 @@ impl Limiter for Aimd {
         }
         self.limit = self.limit.clamp(self.min, self.max);
     }
+
+    fn lost(&mut self, _now: f64) {
+        self.limit = (self.limit * self.backoff).floor().max(self.min);
+    }
 }
 
 /// Holds `queue = L (1 - rtt_noload / rtt)` between alpha and beta, in steps of
@@ -84,5 +88,9 @@ impl Limiter for Vegas {
             self.limit -= log;
         }
         self.limit = self.limit.clamp(1.0, self.max);
+    }
+
+    fn lost(&mut self, _now: f64) {
+        self.limit = (self.limit - self.limit.log10().floor().max(1.0)).max(1.0);
     }
 }

@@ -65,43 +65,56 @@ pub fn load(path: &Path) -> Result<Vec<Scenario>, ScenarioError> {
 /// # Errors
 /// The text is no scenario.
 pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>, ScenarioError> {
-    let invalid = |name: &str, reason: String| ScenarioError::Invalid {
-        name: name.to_owned(),
-        reason: reason.lines().map(str::trim).collect::<Vec<_>>().join(" "),
-    };
-    let mut base: Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        invalid(name, format!("line {line}: {}", error.message()))
-    })?;
-    let overrides = match base.remove("case") {
-        None => return Ok(vec![build(name, base).map_err(|reason| invalid(name, reason))?]),
-        Some(Value::Array(cases)) if !cases.is_empty() && cases.len() <= CASES_MAX => cases,
-        Some(_) => {
-            return Err(invalid(
-                name,
-                format!("case is a list of 1 to {CASES_MAX} tables, [[case]]"),
-            ));
-        }
-    };
-    let mut scenarios = Vec::new();
-    for value in overrides {
-        let Value::Table(mut change) = value else {
-            return Err(invalid(name, "a case is a table".to_owned()));
-        };
-        let Some(Value::String(case)) = change.remove("name") else {
-            return Err(invalid(name, "every [[case]] needs a name".to_owned()));
-        };
-        let full = format!("{name}/{case}");
-        let merged = merge(base.clone(), change);
-        scenarios.push(build(&full, merged).map_err(|reason| invalid(&full, reason))?);
-    }
-    Ok(scenarios)
+    tables(name, text)?.into_iter().map(|(name, table)| named(&name, build(&name, table))).collect()
 }
 
-/// `change` over `base`, table by table.
+/// What was built from the case of that name, or what is wrong with it.
+pub(crate) fn named<T>(name: &str, built: Result<T, String>) -> Result<T, ScenarioError> {
+    built.map_err(|reason| ScenarioError::Invalid {
+        name: name.to_owned(),
+        reason: reason.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+    })
+}
+
+/// The cases of a file by name, each merged over what they share.
+pub(crate) fn tables(name: &str, text: &str) -> Result<Vec<(String, Table)>, ScenarioError> {
+    let invalid = |name: &str, reason: &str| named::<Vec<_>>(name, Err(reason.to_owned()));
+    let mut base: Table = named(
+        name,
+        text.parse().map_err(|error: toml::de::Error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            format!("line {line}: {}", error.message())
+        }),
+    )?;
+    let overrides = match base.remove("case") {
+        None => return Ok(vec![(name.to_owned(), base)]),
+        Some(Value::Array(cases)) if !cases.is_empty() && cases.len() <= CASES_MAX => cases,
+        Some(_) => {
+            let reason = format!("case is a list of 1 to {CASES_MAX} tables, [[case]]");
+            return invalid(name, &reason);
+        }
+    };
+    let mut cases = Vec::new();
+    for value in overrides {
+        let Value::Table(mut change) = value else {
+            return invalid(name, "a case is a table");
+        };
+        let Some(Value::String(case)) = change.remove("name") else {
+            return invalid(name, "every [[case]] needs a name");
+        };
+        cases.push((format!("{name}/{case}"), merge(base.clone(), change)));
+    }
+    Ok(cases)
+}
+
+/// `change` over `base`, table by table. A table of another `kind` shares nothing
+/// with the one before it.
 fn merge(mut base: Table, change: Table) -> Table {
+    if change.get("kind").is_some_and(|kind| base.get("kind") != Some(kind)) {
+        return change;
+    }
     for (key, value) in change {
         let merged = match (base.remove(&key), value) {
             (Some(Value::Table(base)), Value::Table(change)) => Value::Table(merge(base, change)),

@@ -73,6 +73,19 @@ const fn usual_jitter() -> f64 {
 }
 
 impl Server {
+    /// A disk like any other, for laws that do not look at it.
+    pub(crate) fn any() -> Self {
+        Self {
+            flush: Span::from_seconds(0.002),
+            item: Span::from_seconds(0.000_02),
+            batch_items: 64,
+            batch_bytes: None,
+            jitter: usual_jitter(),
+            tail: None,
+            prestage_workers: None,
+        }
+    }
+
     /// S(b) in seconds.
     pub fn service(&self, units: f64) -> f64 {
         self.flush.seconds() + self.item.seconds() * units
@@ -159,7 +172,7 @@ impl Slowdown {
         1.0 + (self.times - 1.0) * share
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if (0.01..=1e4).contains(&self.times) {
             Ok(())
         } else {

@@ -17,6 +17,7 @@ mod tests;
 
 use serde::Deserialize;
 
+pub(crate) use self::cases::{named, tables};
 pub use self::{
     cases::{ScenarioError, load, parse},
     clients::{Backoff, Burst, ClassName, Clients, Mix},

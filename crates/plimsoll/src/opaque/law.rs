@@ -1,39 +1,117 @@
 //! How many requests at once the upstream carries.
+//!
+//! The question is asked of the upstream itself, and only while the limit binds:
+//! does it answer more if it is given more? Two limits a little apart take turns, each
+//! for a few turnovers, and their goodputs are compared ([`Trial`]). The pair moves up
+//! while goodput rises with it and down while lowering it costs none. Where that
+//! stops, every further request would wait in the upstream for nothing.
+//!
+//! - A request in flight more is worth it if goodput rises by at least the *price*
+//!   of the latency it adds, the part of a caller's patience that an answer takes:
+//!   goodput loses its worth as answers get slow, and the limit is where the
+//!   product of both is largest. No latency is compared with an earlier one, so a
+//!   server that turns slower, or whose healthy load makes it slower, is not
+//!   mistaken for one that is overloaded.
+//! - While the limit does not bind nothing is learnt and nothing forgotten.
+//! - Neither limit of a pair is far from the other: there is no probe that starves
+//!   anybody.
+//! - The first time it binds, one turnover gives a guess to begin with
+//!   ([`Law::prove`]); until then there is room for everybody.
 
 use crate::Timestamp;
 use crate::opaque::config::OpaqueGateConfig;
+use crate::opaque::epoch::{Epoch, Measured};
 use crate::opaque::ticket::{Outcome, Start};
+use crate::opaque::trial::{Move, Trial};
 
 /// Nothing is known yet: enough for most, harmless for the rest.
 const START: f64 = 64.0;
-/// What a lost request takes of the limit.
-const LOSS: f64 = 0.9;
+/// A latency that did not rise by more than this with all places taken says that
+/// there is room for more.
+const UNSTRAINED: f64 = 0.8;
+/// The first guess, over the requests that seem to have been served at once.
+const GUESS: f64 = 2.0;
+/// taken in steps no larger than this.
+const GUESS_STEP: f64 = 4.0;
+/// Price of latency in goodput, at none and per part of the patience.
+const PRICE_MIN: f64 = 0.05;
+const PRICE_PER_PATIENCE: f64 = 10.0;
+/// Never more: whoever is that patient wants the goodput.
+const PRICE_MAX: f64 = 0.25;
+/// Losses beyond this share of all ends cut the limit at once,
+const LOST_MAX: f64 = 0.125;
+/// by this much.
+const CUT: f64 = 0.8;
+/// The upstream hangs when nothing ended for so many mean latencies.
+const STALL_LATENCIES: f64 = 3.0;
+/// As long as nothing is known, how many may wait, over the limit.
+const ROOM_UNPROVEN: f64 = 2.0;
+/// The fewest that may wait.
+const ROOM_MIN: f64 = 2.0;
+/// The fewest more, of those who took less than the refused.
+const ROOM_LIGHT_MIN: f64 = 16.0;
+/// More may wait if less than this of the limit is used, fewer if more than that.
+const USED_MIN: f64 = 0.95;
+const USED_MAX: f64 = 0.98;
+/// While the limit does not bind it is so many times what was found.
+const SLACK: f64 = 1.41;
 /// Weight of a new latency.
-const ALPHA: f64 = 0.1;
+const ALPHA: f64 = 0.05;
+const ALPHA_LIGHT: f64 = 0.02;
 
 /// The limit and what it rests on.
 #[derive(Debug)]
 pub(crate) struct Law {
-    limit: f64,
+    /// The middle of the two limits on trial.
+    center: f64,
+    limit: u32,
     limit_max: f64,
-    /// Mean seconds at the upstream.
+    /// Mean seconds at the upstream, of all, and of those that found it idle.
     latency: f64,
-    cut: Timestamp,
+    latency_light: f64,
+    patience: f64,
+    /// Goodput when the limit bound.
+    rate: f64,
+    /// The first limits that bound: the last one and its goodput.
+    proven: Option<(f64, f64)>,
+    /// How many may wait although no burst explains them.
+    room: f64,
+    epoch: Epoch,
+    /// Nothing until the limit has bound for a turnover.
+    trial: Option<Trial>,
+    /// The limit did not bind of late.
+    resting: bool,
+    last_end: Timestamp,
 }
 
 impl Law {
     pub(crate) fn new(config: &OpaqueGateConfig) -> Self {
         let limit_max = f64::from(config.in_flight_max);
-        Self { limit: START.min(limit_max), limit_max, latency: 0.0, cut: Timestamp::ZERO }
+        let center = START.min(limit_max);
+        Self {
+            center,
+            limit: center as u32,
+            limit_max,
+            latency: 0.0,
+            latency_light: 0.0,
+            patience: config.patience.as_secs_f64(),
+            rate: 0.0,
+            proven: None,
+            room: 0.0,
+            epoch: Epoch::new(center as u32, 1, center as u32),
+            trial: None,
+            resting: true,
+            last_end: Timestamp::ZERO,
+        }
     }
 
-    pub(crate) fn limit(&self) -> u32 {
-        (self.limit as u32).max(1)
+    pub(crate) const fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// Answers per second when the limit binds; 0 if that is not known.
-    pub(crate) fn rate(&self) -> f64 {
-        if self.latency > 0.0 { self.limit / self.latency } else { 0.0 }
+    pub(crate) const fn rate(&self) -> f64 {
+        self.rate
     }
 
     /// Mean seconds at the upstream.
@@ -41,38 +119,158 @@ impl Law {
         self.latency
     }
 
-    /// How many may wait although no burst explains them.
+    /// How many may wait although no burst explains them: enough that a place
+    /// given back is taken at once. As long as nothing is known, far more.
     pub(crate) fn room(&self) -> f64 {
-        (self.limit / 4.0).max(1.0)
+        let limit = f64::from(self.limit);
+        if self.trial.is_none() { ROOM_UNPROVEN * limit } else { self.room }
+    }
+
+    /// How many more may wait who took less than those that are refused.
+    pub(crate) fn room_light(&self) -> f64 {
+        f64::from(self.limit).max(ROOM_LIGHT_MIN)
     }
 
     /// Whether the upstream seems to hang.
-    pub(crate) const fn stalled(&self, _now: Timestamp) -> bool {
-        false
+    pub(crate) fn stalled(&self, now: Timestamp, in_flight: u32) -> bool {
+        let quiet = now.since(self.last_end).as_secs_f64();
+        in_flight >= self.limit && quiet > STALL_LATENCIES * self.latency
     }
 
-    pub(crate) fn ended(
-        &mut self,
-        now: Timestamp,
-        start: Start,
-        outcome: Outcome,
-        in_flight: u32,
-        _waiting: bool,
-    ) {
+    pub(crate) fn ended(&mut self, now: Timestamp, start: Start, outcome: Outcome, in_flight: u32) {
+        self.last_end = now;
         let seconds = now.since(start.at).as_secs_f64();
-        match outcome {
-            Outcome::Answered => {
-                let weight = if self.latency > 0.0 { ALPHA } else { 1.0 };
-                self.latency += weight * (seconds - self.latency);
-                if f64::from(in_flight) >= self.limit {
-                    self.limit = (self.limit + 1.0 / self.limit).min(self.limit_max);
-                }
+        if outcome == Outcome::Answered {
+            learn(&mut self.latency, seconds, ALPHA);
+            if start.in_flight.max(in_flight) <= self.limit / 4 {
+                learn(&mut self.latency_light, seconds, ALPHA_LIGHT);
             }
-            Outcome::Overloaded | Outcome::TimedOut if start.at >= self.cut => {
-                self.limit = (self.limit * LOSS).max(1.0);
-                self.cut = now;
-            }
-            _ => {}
+        }
+        self.epoch.pass(now, in_flight);
+        if let Some(measured) = self.epoch.ended(now, seconds, outcome) {
+            self.measured(&measured, in_flight);
         }
     }
+
+    /// One more is in flight.
+    pub(crate) fn started(&mut self, now: Timestamp, in_flight: u32) {
+        self.epoch.pass(now, in_flight.saturating_sub(1));
+    }
+
+    fn measured(&mut self, measured: &Measured, in_flight: u32) {
+        let resting = core::mem::replace(&mut self.resting, !measured.valid);
+        if self.resting {
+            return self.rest(in_flight);
+        }
+        self.rate = measured.rate;
+        self.widen(measured.in_flight / f64::from(self.limit));
+        if resting && self.trial.is_some() {
+            return self.measure(in_flight);
+        }
+        let price = self.price(measured.latency);
+        let Some(trial) = &mut self.trial else { return self.prove(measured, in_flight) };
+        if measured.lost > LOST_MAX {
+            // Little: so many of those in flight were worth it.
+            let useful = measured.in_flight * (1.0 - measured.lost);
+            self.center = (self.center * CUT).max(useful).min(self.center).max(1.0);
+            *trial = Trial::new();
+        } else {
+            let moved = trial.measured(measured.in_flight.ln(), measured.rate.ln(), price);
+            self.center = match moved {
+                Move::Stay => self.center,
+                Move::Up(ratio) => self.center * ratio,
+                Move::Down(ratio) => self.center / ratio,
+            };
+        }
+        self.center = self.center.clamp(1.0, self.limit_max);
+        self.measure(in_flight);
+    }
+
+    /// Places that stand empty although some are refused: more must wait, to take
+    /// those that come free together.
+    fn widen(&mut self, used: f64) {
+        let limit = f64::from(self.limit);
+        let grown = if used < USED_MIN {
+            self.room * 1.5
+        } else if used > USED_MAX {
+            self.room * 0.9
+        } else {
+            self.room
+        };
+        let least = (limit / 8.0).max(ROOM_MIN);
+        self.room = grown.clamp(least, limit.max(least));
+    }
+
+    /// The first turnovers with all places taken. As long as requests take no
+    /// longer than before, there is room for twice as many; else Little's law says how
+    /// many of them were not merely waiting. That is a guess to begin with: it is taken
+    /// in steps, and back as soon as one costs goodput.
+    fn prove(&mut self, measured: &Measured, in_flight: u32) {
+        // Answers come in clumps where the upstream works in batches: over so short a
+        // time the smaller of two ways to take the rate is the better one.
+        let rate = measured.rate.min(measured.in_flight / measured.latency);
+        let served = rate * self.latency_light;
+        let before = self.proven.replace((self.center, rate));
+        let guess = if served > 0.0 { served * GUESS } else { self.center };
+        let next = match before {
+            // It was less than before, and that cost goodput.
+            Some((center, most)) if self.center < center && rate < UNSTRAINED * most => {
+                Err((self.center * most / rate).min(center))
+            }
+            Some((center, _)) if self.center < center && guess > self.center / GUESS => {
+                Err(self.center)
+            }
+            // It was more, and that brought little.
+            Some((center, most)) if self.center > center && rate < UNSTRAINED * 2.0 * most => {
+                Err(center * (rate / most).max(1.0))
+            }
+            Some((center, _)) if self.center < center => Ok(guess.max(self.center / GUESS_STEP)),
+            _ if guess >= UNSTRAINED * self.center => Ok(self.center * 2.0),
+            _ => Ok(guess.max(self.center / GUESS_STEP)),
+        };
+        match next {
+            Ok(center) if center >= 1.0 && center <= self.limit_max => self.center = center,
+            Ok(_) => self.trial = Some(Trial::new()),
+            Err(center) => {
+                self.center = center.clamp(1.0, self.limit_max);
+                self.trial = Some(Trial::new());
+            }
+        }
+        self.measure(in_flight);
+    }
+
+    /// Begins the next measurement.
+    fn measure(&mut self, in_flight: u32) {
+        let turnovers = if let Some(trial) = &mut self.trial {
+            self.limit = trial.limit(self.center, self.limit_max);
+            trial.turnovers()
+        } else {
+            self.limit = self.center as u32;
+            1.0
+        };
+        // Who is in flight now was let in by another limit.
+        let wanted = f64::from(self.limit) * turnovers;
+        self.epoch = Epoch::new(self.limit, in_flight, wanted as u32);
+    }
+
+    /// The limit does not bind: it is held a little higher, for what chance may bring.
+    fn rest(&mut self, in_flight: u32) {
+        self.measure(in_flight);
+        if self.trial.is_some() {
+            let limit = (self.center * SLACK).min(self.limit_max).ceil();
+            self.limit = (limit as u32).max(self.limit);
+            self.epoch = Epoch::new(self.limit, in_flight, self.limit);
+        }
+    }
+
+    /// By how many per cent goodput must rise with the limit, per per cent.
+    fn price(&self, latency: f64) -> f64 {
+        let price = PRICE_MIN + PRICE_PER_PATIENCE * latency / self.patience;
+        (price / (1.0 + price)).min(PRICE_MAX)
+    }
+}
+
+fn learn(mean: &mut f64, sample: f64, alpha: f64) {
+    let weight = if *mean > 0.0 { alpha } else { 1.0 };
+    *mean += weight * (sample - *mean);
 }

@@ -45,12 +45,14 @@
 //! ```
 
 mod config;
+mod epoch;
 mod law;
 mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod trial;
 
 use core::fmt;
 use std::sync::{Arc, PoisonError};

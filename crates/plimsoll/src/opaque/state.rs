@@ -11,15 +11,20 @@ use crate::opaque::config::OpaqueGateConfig;
 use crate::opaque::law::Law;
 use crate::opaque::snapshot::OpaqueSnapshot;
 use crate::opaque::ticket::{Outcome, Start};
-use crate::queue::{FairQueue, Holder, Popped, SlotId};
+use crate::queue::{FairQueue, Holder, Popped, SlotId, took_less};
 use crate::verdict::{Counters, Gate, Reason, Rejection};
 use crate::window::Window;
 
 /// How much work beyond the line an idle upstream is trusted with, as the time
 /// it takes for it.
-const BURST: Duration = Duration::from_millis(75);
+const BURST: Duration = Duration::from_millis(100);
 /// The part of a caller's patience that may pass in the queue.
 const WAIT_SHARE: u32 = 5;
+
+/// What is left of it with every turnover, as in the queue's own account.
+const AGED: f64 = 1.0 - 1.0 / 32.0;
+/// A request that takes longer, in mean latencies, counts no more.
+const TIMES_MAX: f64 = 100.0;
 
 /// A waiter that lost its place, with what it is told.
 pub(crate) type Turned<W> = (Holder, W, Rejection);
@@ -61,6 +66,8 @@ pub(crate) struct State<W> {
     window: Window,
     counters: Counters,
     in_flight: u32,
+    /// What the heaviest flow took that was refused of late, by class.
+    heaviest: [f64; Class::COUNT],
     /// The latest time that anybody told.
     now: Timestamp,
     /// Ends since flows were last aged.
@@ -79,6 +86,7 @@ impl<W> State<W> {
             window: Window::default(),
             counters: Counters::default(),
             in_flight: 0,
+            heaviest: [0.0; Class::COUNT],
             now: Timestamp::ZERO,
             ends: 0,
         }
@@ -93,13 +101,14 @@ impl<W> State<W> {
         waiter: impl FnOnce() -> W,
     ) -> Offered<W> {
         self.now = self.now.max(now);
-        if mode == Mode::Off {
-            return Offered::Start { start: self.start(now), would_be: None };
-        }
         let holder = holder(demand);
+        if mode == Mode::Off {
+            return Offered::Start { start: self.start_at_once(now, holder), would_be: None };
+        }
         self.window.offered(now, holder.units);
         self.counters.offered += 1;
-        self.bucket.refill(now, self.law.rate(), self.law.stalled(now));
+        let stalled = self.law.stalled(now, self.in_flight);
+        self.bucket.refill(now, self.law.rate(), stalled);
         let (decision, victims) = self.decide(holder, mode);
         self.bucket.drain(holder.units);
         match decision {
@@ -109,7 +118,7 @@ impl<W> State<W> {
                     return Offered::Refused(rejection);
                 }
                 self.counters.admitted += 1;
-                Offered::Start { start: self.start(now), would_be: Some(rejection) }
+                Offered::Start { start: self.start_at_once(now, holder), would_be: Some(rejection) }
             }
             Decision::Wait if mode == Mode::Enforce => {
                 let displaced = victims.iter().filter_map(|id| self.turn_out(now, *id)).collect();
@@ -122,7 +131,7 @@ impl<W> State<W> {
             }
             Decision::Start | Decision::Wait => {
                 self.counters.admitted += 1;
-                Offered::Start { start: self.start(now), would_be: None }
+                Offered::Start { start: self.start_at_once(now, holder), would_be: None }
             }
         }
     }
@@ -147,16 +156,25 @@ impl<W> State<W> {
     ) -> Timestamp {
         let now = now.unwrap_or(self.now).max(self.now);
         self.now = now;
-        let waiting = !self.queue_is_empty();
-        self.law.ended(now, start, outcome, self.in_flight, waiting);
+        self.law.ended(now, start, outcome, self.in_flight);
+        self.charge(now, start);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.bucket.resize(self.law.rate(), BURST, self.law.limit());
         self.ends += 1;
         if self.ends >= self.law.limit() {
             self.ends = 0;
             self.queue.age(1.0);
+            self.heaviest.iter_mut().for_each(|usage| *usage *= AGED);
         }
         now
+    }
+
+    /// A request was counted as one; it took the upstream's time.
+    fn charge(&mut self, now: Timestamp, start: Start) {
+        let seconds = now.since(start.at).as_secs_f64();
+        let units = f64::from(start.holder.units);
+        let times = seconds / self.law.latency().max(1e-9);
+        self.queue.charge(start.holder, units * (times.min(TIMES_MAX) - 1.0));
     }
 
     /// Who is to start now, or has waited in vain; to be called until nobody is.
@@ -169,7 +187,7 @@ impl<W> State<W> {
             let rejection = self.reject(now, holder, Reason::Deadline);
             return Some(Next::TurnAway(holder, payload, rejection));
         }
-        Some(Next::Start(self.start(now), payload))
+        Some(Next::Start(self.start(now, holder), payload))
     }
 
     /// Its owner no longer waits.
@@ -222,13 +240,35 @@ impl<W> State<W> {
         }
         match self.queue.victims(newcomer) {
             Some(victims) => (Decision::Wait, victims.iter().collect()),
-            None => (Decision::Refuse, none),
+            None if self.is_light(newcomer) && after <= line + self.law.room_light() => {
+                (Decision::Wait, none)
+            }
+            None => {
+                let usage = &mut self.heaviest[newcomer.class.index()];
+                *usage = usage.max(self.queue.usage(newcomer));
+                (Decision::Refuse, none)
+            }
         }
     }
 
-    const fn start(&mut self, now: Timestamp) -> Start {
+    /// Whether somebody of a lower class, or who took more, was refused of late: the
+    /// place would be the newcomer's if such a one still waited.
+    fn is_light(&self, newcomer: Holder) -> bool {
+        let (below, same) = self.heaviest.split_at(newcomer.class.index());
+        let own = self.queue.usage(newcomer) + f64::from(newcomer.units);
+        below.iter().any(|usage| *usage >= 1.0) || took_less(own, same[0])
+    }
+
+    /// What did not wait was not counted by the queue.
+    fn start_at_once(&mut self, now: Timestamp, holder: Holder) -> Start {
+        self.queue.charge(holder, f64::from(holder.units));
+        self.start(now, holder)
+    }
+
+    fn start(&mut self, now: Timestamp, holder: Holder) -> Start {
         self.in_flight += 1;
-        Start { at: now }
+        self.law.started(now, self.in_flight);
+        Start { at: now, in_flight: self.in_flight, holder }
     }
 
     const fn queue_is_empty(&self) -> bool {

@@ -58,12 +58,22 @@ fn an_end_starts_who_waits() {
     assert_eq!(gate.snapshot(at(5)).in_flight, 0);
 }
 
+/// Everybody of that flow who may still wait, and the refusal of the next.
+fn fill(gate: &OpaqueGate<Named>, told: &Told, flow: u64) -> (Vec<Waiting>, Rejection) {
+    let mut held = Vec::new();
+    loop {
+        match enter(gate, told, 99, flow) {
+            Ok(entry) => held.push(waiting(Ok(entry))),
+            Err(rejection) => return (held, rejection),
+        }
+    }
+}
+
 #[test]
 fn a_full_gate_refuses_and_says_when_to_come_back() {
     let (gate, told) = (gate(1), Told::default());
     let _first = started(enter(&gate, &told, 1, 1));
-    let _second = waiting(enter(&gate, &told, 2, 1));
-    let rejection = enter(&gate, &told, 3, 1).expect_err("full");
+    let (_held, rejection) = fill(&gate, &told, 1);
     assert_eq!((rejection.gate, rejection.reason), (Gate::Upstream, Reason::Full));
     assert!(rejection.retry_after.as_secs() >= 1);
 }
@@ -107,11 +117,11 @@ fn what_was_started_cannot_expire() {
 fn a_higher_class_takes_the_place_of_a_lower_one() {
     let (gate, told) = (gate(1), Told::default());
     let _first = started(enter(&gate, &told, 1, 1));
-    let _second = waiting(enter(&gate, &told, 2, 1));
+    let (_held, _) = fill(&gate, &told, 1);
     let high = gate.enter(at(2), &demand(2, Class::High), || Named(3, Arc::clone(&told)));
     let _third = waiting(high);
     let verdict = told.lock().expect("not poisoned").pop();
-    let Some((2, Err(rejection))) = verdict else { panic!("{verdict:?}") };
+    let Some((99, Err(rejection))) = verdict else { panic!("{verdict:?}") };
     assert_eq!(rejection.reason, Reason::Displaced);
 }
 
@@ -132,4 +142,83 @@ fn monitoring_lets_everybody_start_and_counts() {
     let snapshot = gate.snapshot(at(1));
     assert_eq!((snapshot.in_flight, snapshot.counters.admitted), (10, 10));
     assert!(snapshot.reject_fraction > 0.0);
+}
+
+/// Asks for twice what `workers` of 10 ms carry, for so many milliseconds from `begin`.
+fn storm(gate: &OpaqueGate<Named>, workers: usize, begin: u64, lasting: u64) -> u64 {
+    let told = Told::default();
+    let (mut at_work, mut inside) = (Vec::new(), std::collections::VecDeque::new());
+    let mut held = Vec::new();
+    let mut answered = 0;
+    for ms in begin..begin + lasting {
+        for (_, verdict) in std::mem::take(&mut *told.lock().expect("not poisoned")) {
+            inside.extend(verdict);
+        }
+        for request in 0..workers as u64 / 5 {
+            let demand = demand(request % 50, Class::Normal);
+            match gate.enter(at(ms), &demand, || Named(0, Arc::clone(&told))) {
+                Ok(Entry::Started(ticket)) => inside.push_back(ticket),
+                Ok(Entry::Waiting(waiting)) => held.push(waiting),
+                Err(_) => {}
+            }
+        }
+        while at_work.len() < workers
+            && let Some(ticket) = inside.pop_front()
+        {
+            at_work.push((ms + 10, ticket));
+        }
+        let (done, rest): (Vec<_>, _) = at_work.into_iter().partition(|(end, _)| *end <= ms);
+        at_work = rest;
+        answered += done.len() as u64;
+        done.into_iter().for_each(|(_, ticket)| ticket.end(at(ms), Outcome::Answered));
+    }
+    answered
+}
+
+#[test]
+fn in_an_overload_the_limit_finds_the_workers_and_keeps_them_busy() {
+    let gate = gate(4096);
+    storm(&gate, 20, 0, 3_000);
+    let answered = storm(&gate, 20, 3_000, 2_000);
+    let snapshot = gate.snapshot(at(5_000));
+    assert!((15..=40).contains(&snapshot.limit), "{snapshot:?}");
+    assert!(answered > 3_400, "{answered} of 4000");
+}
+
+#[test]
+fn a_broken_upstream_teaches_nothing() {
+    let (gate, told) = (gate(4096), Told::default());
+    let before = gate.snapshot(at(0)).limit;
+    for ms in 0..10_000 {
+        let entered = gate.enter(at(ms), &demand(ms, Class::Normal), || Named(0, told.clone()));
+        started(entered).end(at(ms), Outcome::Failed);
+    }
+    assert_eq!(gate.snapshot(at(10_000)).limit, before);
+}
+
+#[test]
+fn who_takes_the_upstreams_time_gives_way_to_who_does_not() {
+    let (gate, told) = (gate(2), Told::default());
+    for round in 0..50 {
+        for flow in [1, 2] {
+            let begin = at(round * 1_000 + flow);
+            let entered =
+                gate.enter(begin, &demand(flow, Class::Normal), || Named(0, told.clone()));
+            let took = if flow == 1 { 900 } else { 1 };
+            started(entered).end(at(round * 1_000 + flow + took), Outcome::Answered);
+        }
+    }
+    let mut now = 60_000;
+    let mut enter = |flow| {
+        now += 1;
+        gate.enter(at(now), &demand(flow, Class::Normal), || Named(flow as u32, told.clone()))
+    };
+    let _running = [started(enter(3)), started(enter(3))];
+    let mut slow = Vec::new();
+    while let Ok(entry) = enter(1) {
+        slow.push(entry);
+    }
+    let _quick = waiting(enter(2));
+    let told = std::mem::take(&mut *told.lock().expect("not poisoned"));
+    assert!(matches!(told[..], [] | [(1, Err(_))]), "{told:?}");
 }

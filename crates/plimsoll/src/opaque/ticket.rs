@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::Timestamp;
-use crate::queue::SlotId;
+use crate::queue::{Holder, SlotId};
 use crate::verdict::Rejection;
 
 /// How a request at the upstream ended, as far as the gate is concerned.
@@ -36,6 +36,10 @@ pub(crate) trait Gatekeeper: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     pub(crate) at: Timestamp,
+    /// How many were at the upstream then, itself included.
+    pub(crate) in_flight: u32,
+    /// Whose it is.
+    pub(crate) holder: Holder,
 }
 
 /// A request that may be, or is, at the upstream. Ended exactly once: by

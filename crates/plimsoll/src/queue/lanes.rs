@@ -91,6 +91,15 @@ impl Lanes {
         self.heaviest[class].reorder(&mut self.entries, lane);
     }
 
+    /// Changes what a flow took by `units`, whether it holds anything or not.
+    pub(super) fn charge(&mut self, class: Class, flow: Flow, units: f64) {
+        let score = self.usage.add(class, flow, units);
+        if let Some(&lane) = self.found.get(&(flow, class)) {
+            self.entries[lane as usize].score = score;
+            self.heaviest[class.index()].reorder(&mut self.entries, lane);
+        }
+    }
+
     /// A batch was taken: what was taken before counts less, and what is held
     /// still counts `again`.
     pub(super) fn age(&mut self, again: f64) {

@@ -273,8 +273,17 @@ impl<T> FairQueue<T> {
         let scale = self.lanes.usage.scale();
         let theirs = heaviest.score / scale - freed as f64;
         let own = self.lanes.usage.of(class, flow) / scale + f64::from(units);
-        let apart = APART * theirs.max(0.0).sqrt();
-        (heaviest.flow != flow && own + apart <= theirs).then_some(lane)
+        (heaviest.flow != flow && took_less(own, theirs)).then_some(lane)
+    }
+
+    /// What a flow took of late, in units.
+    pub(crate) fn usage(&self, holder: Holder) -> f64 {
+        self.lanes.usage.of(holder.class, holder.flow) / self.lanes.usage.scale()
+    }
+
+    /// A flow took more, or less, than it was counted for.
+    pub(crate) fn charge(&mut self, holder: Holder, units: f64) {
+        self.lanes.charge(holder.class, holder.flow, units);
     }
 
     /// A batch was taken: what flows took before it counts a little less, and
@@ -387,6 +396,11 @@ impl<T> FairQueue<T> {
         }
         holder
     }
+}
+
+/// Whether `own` units are fewer than `theirs` by more than chance explains.
+pub(crate) fn took_less(own: f64, theirs: f64) -> bool {
+    own + APART * theirs.max(0.0).sqrt() <= theirs
 }
 
 impl Lane {

@@ -1,0 +1,108 @@
+//! One measurement under one limit.
+
+use crate::Timestamp;
+use crate::opaque::ticket::Outcome;
+
+/// Fewer ends than this say little.
+const ENDS_MIN: u32 = 24;
+/// The limit binds if so much of it is used, on average.
+const BOUND: f64 = 0.8;
+/// The share of failures beyond which the upstream is broken, not slow.
+const FAILED_MAX: f64 = 0.1;
+
+/// Counts ends: first those of requests that another limit let in, then its own.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    limit: u32,
+    settling: u32,
+    wanted: u32,
+    began: Timestamp,
+    seen: Timestamp,
+    /// In flight, summed over time, in seconds.
+    in_flight: f64,
+    ends: u32,
+    answered: u32,
+    lost: u32,
+    failed: u32,
+    seconds: f64,
+}
+
+/// What an epoch showed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// Mean number in flight.
+    pub(crate) in_flight: f64,
+    /// Answers per second.
+    pub(crate) rate: f64,
+    /// Mean seconds to an answer.
+    pub(crate) latency: f64,
+    /// The share that was lost.
+    pub(crate) lost: f64,
+    /// Whether the limit bound and the upstream answered.
+    pub(crate) valid: bool,
+}
+
+impl Epoch {
+    /// After `settling` ends, measures over `wanted`.
+    pub(crate) fn new(limit: u32, settling: u32, wanted: u32) -> Self {
+        Self {
+            limit,
+            settling,
+            wanted: wanted.max(ENDS_MIN),
+            began: Timestamp::ZERO,
+            seen: Timestamp::ZERO,
+            in_flight: 0.0,
+            ends: 0,
+            answered: 0,
+            lost: 0,
+            failed: 0,
+            seconds: 0.0,
+        }
+    }
+
+    /// So many were in flight since the last call.
+    pub(crate) fn pass(&mut self, now: Timestamp, in_flight: u32) {
+        self.in_flight += f64::from(in_flight) * now.since(self.seen).as_secs_f64();
+        self.seen = self.seen.max(now);
+    }
+
+    /// A request ended. What the epoch showed, when it is over.
+    pub(crate) fn ended(
+        &mut self,
+        now: Timestamp,
+        seconds: f64,
+        outcome: Outcome,
+    ) -> Option<Measured> {
+        if self.settling > 0 {
+            self.settling -= 1;
+            // From end to end: so many ends, so many gaps.
+            (self.began, self.seen, self.in_flight) = (now, now, 0.0);
+            return None;
+        }
+        self.ends += 1;
+        self.seconds += seconds;
+        match outcome {
+            Outcome::Answered => self.answered += 1,
+            Outcome::Overloaded | Outcome::TimedOut => self.lost += 1,
+            Outcome::Failed => self.failed += 1,
+            Outcome::Cancelled => {}
+        }
+        (self.ends >= self.wanted).then(|| self.measured(now))
+    }
+
+    fn measured(&self, now: Timestamp) -> Measured {
+        let elapsed = now.since(self.began).as_secs_f64().max(1e-9);
+        let (ends, answered) = (f64::from(self.ends), f64::from(self.answered));
+        let in_flight = self.in_flight / elapsed;
+        let latency = (self.seconds / ends).max(1e-9);
+        let bound = in_flight >= BOUND * f64::from(self.limit);
+        let broken = f64::from(self.failed) > FAILED_MAX * ends || self.answered == 0;
+        Measured {
+            in_flight,
+            rate: answered / elapsed,
+            latency,
+            lost: f64::from(self.lost) / ends,
+            valid: bound && !broken,
+        }
+    }
+}
