@@ -277,14 +277,23 @@ class Broken:
     """An upstream that is broken in one way, until told otherwise."""
 
     def __init__(self):
-        self.mode, self.listener = "fine", socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.port, self.listener = free_port(), None
+        self.become("fine")
 
-    def accept(self):
+    def become(self, mode):
+        self.mode = mode
+        if mode == "gone":
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            self.listener = None
+        elif self.listener is None:
+            self.listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+            threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def accept(self, listener):
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
                 threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
@@ -348,16 +357,19 @@ def broken(options):
         command = [str(BINARY), "proxy", "--config", config, "--listen", f"127.0.0.1:{port}",
                    "--health-listen", f"127.0.0.1:{health}"]
         with process(command, port, os.path.join(directory, "log")) as running:
-            expected = {"fine": {"200"}, "hangs": {"504", "503"}, "garbage": {"502"},
-                        "half a body": {"200 cut"}, "gone": {"502"}}
+            rounds = [("fine", {"200"}), ("garbage", {"502"}), ("half a body", {"200 cut"}),
+                      ("gone", {"502"}), ("hangs", {"503", "504"}), ("fine", {"200"})]
             ask(port, options.rounds, 16)
             first = rss_mib(running.pid)
-            for mode, allowed in expected.items():
-                upstream.mode = mode
-                if mode == "gone":
-                    upstream.listener.shutdown(socket.SHUT_RDWR)
-                    upstream.listener.close()
+            for mode, allowed in rounds:
+                upstream.become(mode)
                 answers = ask(port, options.rounds, 64 if mode == "hangs" else 16)
+                if mode == "hangs":
+                    # Its last requests are let go, and the two seconds pass in which
+                    # it is to be used again.
+                    upstream.become("fine")
+                    ask(port, 200, 4)
+                    time.sleep(2)
                 places = metric(health, "plimsoll_gate_in_flight") + metric(
                     health, "plimsoll_proxy_at_upstream")
                 row(f"  {mode}", options.rounds,

@@ -81,69 +81,118 @@ impl Service<Request<Incoming>> for Proxy {
     }
 }
 
+/// A request that may start.
+struct Admitted {
+    kind: UpstreamKind,
+    origin: Origin,
+    identity: Identity,
+    /// A good answer proves that the caller is somebody.
+    proving: bool,
+    ticket: Option<Ticket>,
+    upload: Upload,
+    upload_state: Arc<UploadState>,
+}
+
+/// What is answered instead of the upstream's answer.
+struct Instead {
+    own: Own,
+    /// The rest of the request's body is still on its way.
+    unread: bool,
+}
+
 impl Proxy {
     async fn answer(self, request: Request<Incoming>) -> Response<Download> {
         let settings = self.shared.settings.load_full();
-        let (parts, body) = request.into_parts();
-        let unread = !body.is_end_stream();
+        let (mut parts, body) = request.into_parts();
         let face = settings.face(&parts);
-        match self.pass(&settings, parts, body).await {
-            Ok(response) => response,
-            Err(own) => {
-                self.shared.metrics.own(&own);
-                face.answer(own, unread)
-            }
-        }
+        let passed = match self.admit(&settings, &mut parts, body).await {
+            Ok(admitted) => self.forward(&settings, parts, admitted).await,
+            Err(instead) => Err(instead),
+        };
+        passed.unwrap_or_else(|Instead { own, unread }| {
+            self.shared.metrics.own(&own);
+            face.answer(own, unread)
+        })
     }
 
-    /// The upstream's answer.
+    /// Normalises the head, finds the gate and enters it.
     ///
     /// # Errors
-    /// There is none; the proxy says why.
-    async fn pass(
+    /// The request cannot be passed on, or is refused.
+    async fn admit(
         &self,
         settings: &Settings,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
-    ) -> Result<Response<Download>, Own> {
+    ) -> Result<Admitted, Instead> {
         let shared = &self.shared;
-        let peer = peer(&parts);
+        let unread = !body.is_end_stream();
+        let instead = |own| Instead { own, unread };
+        let peer = peer(parts);
         let client = settings.forwarding.client(peer, &parts.headers);
-        let client = client.map_err(|error| Own::Refused(error.into()))?;
-        head::normalise(&mut parts)?;
+        let client = client.map_err(|error| instead(Own::Refused(error.into())))?;
+        head::normalise(parts).map_err(|bad| instead(bad.into()))?;
         let kind = settings.upstream.kind().unwrap_or(UpstreamKind::Http);
-        let mut identity = self.identify(settings, kind, &parts, client);
-        let route = route(&settings.rules, kind, &parts, || identity.is_known());
+        let mut identity = self.identify(settings, kind, parts, client);
+        let route = route(&settings.rules, kind, parts, || identity.is_known());
         let gate = route.gate.and_then(|name| settings.gate(name));
 
-        let (upload, upload_state) = begin(body, &parts, &route, gate.is_some()).await?;
+        let begun = begin(body, parts, &route, gate.is_some()).await;
+        let (upload, upload_state) = begun.map_err(|broken| instead(unreadable(broken)))?;
         if route.login {
             let path = parts.uri.path();
             identity = shared.identities.of_login(client, path, upload.first(), shared.clock.now());
         }
         let ticket = match gate {
-            Some(gate) => Some(self.enter(gate, &parts, &route, &identity).await?),
+            Some(gate) => Some(
+                self.enter(gate, parts, &route, &identity)
+                    .await
+                    .map_err(|own| Instead { own, unread: upload_state.is_unread() })?,
+            ),
             None => None,
         };
         let trusted = settings.forwarding.is_proxy(peer);
         let origin = Origin { peer, trusted, tls: self.tls };
-        head::direct(&mut parts, settings.upstream.target(), &origin);
+        let proving = route.proving;
+        Ok(Admitted { kind, origin, identity, proving, ticket, upload, upload_state })
+    }
+
+    /// Sends an admitted request and passes the answer back.
+    ///
+    /// # Errors
+    /// There is no answer.
+    async fn forward(
+        &self,
+        settings: &Settings,
+        mut parts: Parts,
+        admitted: Admitted,
+    ) -> Result<Response<Download>, Instead> {
+        let shared = &self.shared;
+        let Admitted { upload, upload_state, identity, .. } = admitted;
+        head::direct(&mut parts, settings.upstream.target(), &admitted.origin);
         frame(&mut parts, &upload);
         parts.extensions.clear();
 
-        let mut served = Served::new(Arc::clone(shared), ticket);
+        let mut served = Served::new(Arc::clone(shared), admitted.ticket);
         let request = Request::from_parts(parts, upload);
-        let answer = settings.upstream.send(request, &upload_state).await;
-        let (mut parts, body) = match answer {
-            Ok(answer) if answer.status() != StatusCode::SWITCHING_PROTOCOLS => answer.into_parts(),
+        let answer = match settings.upstream.send(request, &upload_state).await {
             // Nobody asked for that.
-            Ok(_) => return Err(served.failed(UpstreamError::Garbage, &upload_state)),
-            Err(error) => return Err(served.failed(error, &upload_state)),
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(UpstreamError::Garbage)
+            }
+            answer => answer,
         };
-        if parts.status.is_success() && route.proving {
+        let (mut parts, body) = match answer {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => {
+                let own = served.failed(error, &upload_state);
+                return Err(Instead { own, unread: upload_state.is_unread() });
+            }
+        };
+        if parts.status.is_success() && admitted.proving {
             shared.identities.prove(&identity, shared.clock.now());
         }
-        served.head(outcome(kind, &parts));
+        served.head(outcome(admitted.kind, &parts));
         head::answer(&mut parts);
         let idle_max = settings.upstream.answer_time_max();
         Ok(Response::from_parts(parts, Download::passed(body, idle_max, Box::new(served))))
@@ -214,13 +263,13 @@ async fn begin(
     parts: &Parts,
     route: &Route<'_>,
     gated: bool,
-) -> Result<(Upload, Arc<UploadState>), Own> {
+) -> Result<(Upload, Arc<UploadState>), BrokenBody> {
     let length = head::content_length(&parts.headers);
     let short = length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX as u64);
     if body.is_end_stream() || !gated || !(short || route.login) {
         return Ok(Upload::streamed(body));
     }
-    Upload::begun(body, ROLE_BODY_BYTES_MAX).await.map_err(unreadable)
+    Upload::begun(body, ROLE_BODY_BYTES_MAX).await
 }
 
 fn unreadable(broken: BrokenBody) -> Own {

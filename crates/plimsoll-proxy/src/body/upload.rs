@@ -39,6 +39,12 @@ impl UploadState {
         if progress.client_owes { None } else { progress.moved }
     }
 
+    /// Whether the client has not sent all of it yet, or it was not read.
+    pub(crate) fn is_unread(&self) -> bool {
+        let progress = self.get();
+        progress.client_owes || progress.broken.is_some()
+    }
+
     /// What went wrong with it, if that was the client's fault.
     pub(crate) fn broken(&self) -> Option<BrokenBody> {
         self.get().broken

@@ -73,6 +73,22 @@ fn an_upgrade_is_refused_and_an_offer_is_not_taken() {
 }
 
 #[test]
+fn a_refused_client_keeps_its_connection() {
+    use std::io::{Read, Write};
+    let proxy = Proxy::before(mirror());
+    let mut client = crate::support::connect(proxy.address);
+    let forced = "POST /orders HTTP/1.1\r\nHost: a\r\nX-Vault-AOP-Force-Reject: true\r\n";
+    client.write_all(format!("{forced}Content-Length: 2\r\n\r\n{{}}").as_bytes()).expect("sent");
+    let refused = crate::support::head(&mut client).to_ascii_lowercase();
+    assert!(refused.starts_with("http/1.1 503 ") && !refused.contains("connection: close"));
+    let length = refused.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.expect("a length").parse().expect("a number")];
+    client.read_exact(&mut body).expect("the refusal");
+    client.write_all(get("/", "").as_bytes()).expect("sent");
+    assert!(crate::support::head(&mut client).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
 fn a_refusal_speaks_the_upstreams_language_and_is_marked_as_the_proxys() {
     let forced = "X-Vault-AOP-Force-Reject: true\r\nContent-Length: 0\r\n";
     let post = |path: &str| get(path, forced).replacen("GET", "POST", 1);
