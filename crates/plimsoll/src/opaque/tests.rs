@@ -200,12 +200,12 @@ fn a_broken_upstream_teaches_nothing() {
 fn who_takes_the_upstreams_time_gives_way_to_who_does_not() {
     let (gate, told) = (gate(2), Told::default());
     for round in 0..50 {
-        for flow in [1, 2] {
-            let begin = at(round * 1_000 + flow);
-            let entered =
-                gate.enter(begin, &demand(flow, Class::Normal), || Named(0, told.clone()));
-            let took = if flow == 1 { 900 } else { 1 };
-            started(entered).end(at(round * 1_000 + flow + took), Outcome::Answered);
+        // One takes 900 ms, the other one.
+        for (flow, begin, took) in [(1, 0, 900), (2, 950, 1)] {
+            let begin = round * 1_000 + begin;
+            let demand = demand(flow, Class::Normal);
+            let entered = gate.enter(at(begin), &demand, || Named(0, told.clone()));
+            started(entered).end(at(begin + took), Outcome::Answered);
         }
     }
     let mut now = 60_000;
