@@ -50,6 +50,16 @@ class FirstFiveMinutes(unittest.TestCase):
         login = bao.json("write", "auth/approle/login", f"role_id={role}", f"secret_id={secret}")
         self.assertEqual(login["auth"]["metadata"]["role_name"], "app")
 
+    def test_a_snapshot_is_saved_and_restored(self):
+        bao = self.bao
+        bao("kv", "put", "secret/kept", "x=1")
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "snapshot")
+            bao("operator", "raft", "snapshot", "save", path)
+            bao("kv", "put", "secret/kept", "x=2")
+            bao("operator", "raft", "snapshot", "restore", path)
+        self.assertEqual(bao("kv", "get", "-field=x", "secret/kept"), "1")
+
     def test_kv_on_the_command_line(self):
         bao = self.bao
         bao("kv", "put", "secret/cli/a", "x=1")

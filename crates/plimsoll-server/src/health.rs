@@ -119,7 +119,11 @@ impl Health {
             "sealed": status.sealed,
             "standby": following,
             "performance_standby": following,
-            "replication_performance_mode": if following { "secondary" } else { "disabled" },
+            "replication_performance_mode": match (following, self.following.is_primary()) {
+                (true, _) => "secondary",
+                (false, true) => "primary",
+                (false, false) => "disabled",
+            },
             "replication": replication,
             "replication_dr_mode": "disabled",
             "server_time_utc": clock::unix().as_secs(),

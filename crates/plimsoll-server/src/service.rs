@@ -261,6 +261,7 @@ impl Shared {
         let sealed = self.vault.status().sealed;
         let mut samples = self.metrics.collect(&write, &gates, self.in_flight.count(), sealed);
         samples.extend(quotas::samples(&self.vault, &self.key_vaults));
+        samples.extend(self.following.samples(self.vault.is_following(), now));
         match format {
             None | Some("") => {
                 json_response(http::StatusCode::OK, &metrics::json(&samples, clock::wall()))

@@ -178,7 +178,7 @@ impl Replication {
             Some(ttl) => humantime::parse_duration(ttl.as_str().unwrap_or_default())
                 .map_err(|_| ApiError::invalid("ttl: expected e.g. 30m"))?,
         };
-        let Some(primary) = self.primary.load_full() else {
+        let Some(primary) = self.following.primary.load_full() else {
             return Err(ApiError::invalid("this cluster is not a primary"));
         };
         let vault = Arc::clone(&self.stacks.current().shared.vault);
@@ -218,14 +218,14 @@ impl Replication {
             Ok((Some(record), ()))
         })
         .await?;
-        if let Some(primary) = self.primary.load_full() {
+        if let Some(primary) = self.following.primary.load_full() {
             primary.cut();
         }
         Ok(no_content())
     }
 
     async fn disable_primary(&self) -> Answer {
-        if self.primary.load().is_none() {
+        if self.following.primary.load().is_none() {
             return Err(ApiError::invalid("this cluster is not a primary"));
         }
         let stack = self.stacks.current();
@@ -305,38 +305,39 @@ impl Replication {
         let now = stack.store.now();
         let (revision, history) = stack.store.position();
         let position = json!({ "last_wal": revision, "history": history.to_string() });
-        let mut performance = match (stack.shared.vault.is_following(), self.primary.load_full()) {
-            (true, _) => self.secondary_status(now),
-            (false, Some(primary)) => {
-                let secondaries = primary.connected();
-                let known: Vec<_> = secondaries.iter().map(|shipping| &shipping.id).collect();
-                let each = |shipping: &Arc<crate::replication::status::Shipping>| {
-                    let (lag, seen) = (shipping.behind(now), shipping.lag.digest());
+        let mut performance =
+            match (stack.shared.vault.is_following(), self.following.primary.load_full()) {
+                (true, _) => self.secondary_status(now),
+                (false, Some(primary)) => {
+                    let secondaries = primary.connected();
+                    let known: Vec<_> = secondaries.iter().map(|shipping| &shipping.id).collect();
+                    let each = |shipping: &Arc<crate::replication::status::Shipping>| {
+                        let (lag, seen) = (shipping.behind(now), shipping.lag.digest());
+                        json!({
+                            "node_id": shipping.id,
+                            "connection_status": "connected",
+                            "last_acked_wal": shipping.acked_revision(),
+                            "lag_groups": lag.groups,
+                            "lag_bytes": lag.bytes,
+                            "lag_ms": lag.age.as_secs_f64() * 1000.0,
+                            "lag_ms_p50": seen.quantiles[0],
+                            "lag_ms_p99": seen.quantiles[2],
+                        })
+                    };
                     json!({
-                        "node_id": shipping.id,
-                        "connection_status": "connected",
-                        "last_acked_wal": shipping.acked_revision(),
-                        "lag_groups": lag.groups,
-                        "lag_bytes": lag.bytes,
-                        "lag_ms": lag.age.as_secs_f64() * 1000.0,
-                        "lag_ms_p50": seen.quantiles[0],
-                        "lag_ms_p99": seen.quantiles[2],
+                        "mode": "primary",
+                        "state": "running",
+                        "cluster_id": stack.shared.vault.status().cluster_id,
+                        "primary_cluster_addr": primary.address,
+                        "known_secondaries": known,
+                        "secondaries": secondaries.iter().map(each).collect::<Vec<_>>(),
                     })
-                };
-                json!({
-                    "mode": "primary",
-                    "state": "running",
-                    "cluster_id": stack.shared.vault.status().cluster_id,
-                    "primary_cluster_addr": primary.address,
-                    "known_secondaries": known,
-                    "secondaries": secondaries.iter().map(each).collect::<Vec<_>>(),
-                })
-            }
-            (false, None) => match self.following.state() {
-                State::Idle => json!({ "mode": "disabled" }),
-                _ => self.secondary_status(now),
-            },
-        };
+                }
+                (false, None) => match self.following.state() {
+                    State::Idle => json!({ "mode": "disabled" }),
+                    _ => self.secondary_status(now),
+                },
+            };
         if let (Value::Object(performance), Value::Object(position)) = (&mut performance, position)
         {
             performance.extend(position);

@@ -27,12 +27,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::replication::local::Local;
-use crate::replication::primary::Primary;
 use crate::server::ServerError;
 use crate::stack::Stacks;
 
@@ -57,7 +55,6 @@ pub(crate) struct Replication {
     handle: Handle,
     /// Where requests run.
     requests: Handle,
-    primary: ArcSwapOption<Primary>,
     pub(crate) following: Arc<Following>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
@@ -83,7 +80,6 @@ impl Replication {
             api_address,
             handle: runtime.handle().clone(),
             requests,
-            primary: ArcSwapOption::empty(),
             following: stacks.following(),
             changing: tokio::sync::Mutex::default(),
             role: Mutex::new(shutdown.child_token()),
@@ -135,7 +131,7 @@ impl Replication {
         let mut role = self.role.lock().unwrap_or_else(PoisonError::into_inner);
         role.cancel();
         *role = self.shutdown.child_token();
-        self.primary.store(None);
+        self.following.primary.store(None);
         self.following.link.store(None);
     }
 

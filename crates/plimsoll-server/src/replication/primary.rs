@@ -83,7 +83,7 @@ impl Replication {
             connections: Mutex::new(role.child_token()),
             role: role.clone(),
         });
-        self.primary.store(Some(Arc::clone(&primary)));
+        self.following.primary.store(Some(Arc::clone(&primary)));
         self.handle.spawn(async move {
             let accepting = replication.accept(listener, config, primary);
             tokio::select! {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use plimsoll::Timestamp;
-use plimsoll_daemon::metrics::Summary;
+use plimsoll_daemon::metrics::{Measured, Sample, Summary};
 use plimsoll_store::Revision;
 
 use crate::replication::client::Link;
+use crate::replication::primary::Primary;
 
 /// How often it is looked whether the server was sealed or unsealed.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -72,6 +73,8 @@ pub(crate) struct Following {
     ahead_ms: AtomicI64,
     /// To the primary, for what is forwarded.
     pub(super) link: ArcSwapOption<Link>,
+    /// While this server is the primary.
+    pub(super) primary: ArcSwapOption<Primary>,
 }
 
 impl Following {
@@ -133,6 +136,33 @@ impl Following {
         let bytes = pending.iter().map(|&(_, bytes)| bytes).sum();
         let caught_up = Timestamp::from_nanos(self.caught_up.load(Ordering::Relaxed));
         Lag { groups: pending.len() as u64, bytes, age: now.since(caught_up) }
+    }
+
+    /// Whether this server is a primary.
+    pub(crate) fn is_primary(&self) -> bool {
+        self.primary.load().is_some()
+    }
+
+    /// What dashboards want to know: of a primary its worst secondary.
+    pub(crate) fn samples(&self, following: bool, now: Timestamp) -> Vec<Sample> {
+        let gauge =
+            |name, value| Sample { name, labels: Vec::new(), value: Measured::Gauge(value) };
+        let primary = self.primary.load();
+        let secondaries = primary.as_ref().map(|primary| primary.connected()).unwrap_or_default();
+        let behind = secondaries.iter().map(|secondary| secondary.behind(now));
+        let worst = behind.max_by_key(|lag| (lag.age, lag.bytes));
+        let Some(lag) = (if following { Some(self.lag(now)) } else { worst }) else {
+            return Vec::new();
+        };
+        let mut samples = vec![
+            gauge("plimsoll.replication.lag_groups", lag.groups as f64),
+            gauge("plimsoll.replication.lag_bytes", lag.bytes as f64),
+            gauge("plimsoll.replication.lag_seconds", lag.age.as_secs_f64()),
+        ];
+        if !following {
+            samples.push(gauge("plimsoll.replication.secondaries", secondaries.len() as f64));
+        }
+        samples
     }
 
     /// The primary's wall clock, given the one here.

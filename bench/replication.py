@@ -1,0 +1,201 @@
+"""What a secondary costs, and how far behind it is: the figures of docs/replication.md.
+
+Both servers and the load share one machine, so everything that costs processor time is an
+upper bound of what it would cost on two.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+from bench.harness import BINARY, TOKEN, Api, end, free_port, load, rate, row, slow_disk, worst, wait_until_up
+
+SLOW = "sync=10ms,item=2ms"
+CAPACITY = 475
+STATUS = "sys/replication/performance/status"
+
+
+class Node:
+    """A dev server that can be a primary or a secondary."""
+
+    def __init__(self, directory, name, *options):
+        self.port, cluster = free_port(), free_port()
+        self.directory = os.path.join(directory, name)
+        self.log = open(os.path.join(directory, name + ".log"), "ab")
+        self.process = subprocess.Popen(
+            [str(BINARY), "server", "--dev", "--dev-root-token", TOKEN, "--data-dir", self.directory,
+             "--listen", f"127.0.0.1:{self.port}", "--cluster-listen", f"127.0.0.1:{cluster}", *options],
+            stdout=self.log, stderr=self.log)
+        wait_until_up(self.port, self.process)
+        self.api = Api(self.port, timeout=30)
+
+    def status(self):
+        return self.api.must("GET", STATUS)["data"]
+
+    def rss_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+
+    def peak_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+
+def join(primary, secondary):
+    primary.api.must("POST", "sys/replication/performance/primary/enable", {})
+    token = primary.api.must("POST", "sys/replication/performance/primary/secondary-token", {"id": "b"})
+    secondary.api.must("POST", "sys/replication/performance/secondary/enable",
+                       {"token": token["wrap_info"]["token"]})
+    caught_up(primary, secondary)
+
+
+def caught_up(primary, secondary, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        here, there = primary.status(), secondary.status()
+        if there.get("state") == "stream-wals" and there["last_wal"] >= here["last_wal"]:
+            return there
+        time.sleep(0.02)
+    raise SystemExit(f"not caught up: {primary.status()} {secondary.status()}")
+
+
+@contextlib.contextmanager
+def nodes(count, *options):
+    with tempfile.TemporaryDirectory(prefix="plimsoll-replication-") as directory:
+        made = []
+        try:
+            for name in "ab"[:count]:
+                made.append(Node(directory, name, *options))
+            if count == 2:
+                join(*made)
+            yield made
+        finally:
+            for node in made:
+                end(node.process)
+
+
+def lag(primary):
+    secondaries = primary.status()["secondaries"]
+    return secondaries[0] if secondaries else {"lag_ms_p50": float("nan"), "lag_ms_p99": float("nan")}
+
+
+def storm(seconds):
+    """10x C* on a slowed disk, with and without a secondary."""
+    goodput = {}
+    phases = f"5s:{CAPACITY * 6 // 10},{seconds}s:{10 * CAPACITY}"
+    for count in (1, 2):
+        with nodes(count, "--dev-slow-disk", SLOW) as made:
+            report = load(made[0].port, "approle-login", "--phases", phases, "--timeout", "5s",
+                          "--in-flight-max", "12000")
+            goodput[count] = rate(report["seconds"][5:5 + seconds])
+            found = lag(made[0]) if count == 2 else {}
+    row("10x C*, slowed disk", f"goodput {goodput[1]:.0f}/s alone, {goodput[2]:.0f}/s with a secondary "
+        f"({goodput[2] / goodput[1]:.3f}); lag p50 {found['lag_ms_p50']:.0f} ms, p99 {found['lag_ms_p99']:.0f} ms")
+
+
+def real_disk(seconds):
+    """As fast as this machine goes: closed loop, 64 clients."""
+    goodput = {}
+    for count in (1, 2):
+        with nodes(count) as made:
+            report = load(made[0].port, "kv1-put", "--closed-loop", "64", "--duration", f"{seconds}s")
+            goodput[count] = rate(report["seconds"][1:seconds])
+            found = lag(made[0]) if count == 2 else {}
+    row("real disk, 64 clients", f"{goodput[1]:.0f} writes/s alone, {goodput[2]:.0f}/s with a secondary "
+        f"({goodput[2] / goodput[1]:.3f}); lag p50 {found['lag_ms_p50']:.1f} ms, p99 {found['lag_ms_p99']:.1f} ms")
+
+
+def readers(seconds):
+    """64 readers on the secondary, writes on the primary."""
+    with nodes(2) as (primary, secondary):
+        reading = subprocess.Popen(
+            [str(BINARY), "load", "kv1-get", "--address", f"http://127.0.0.1:{secondary.port}", "--token",
+             TOKEN, "--quiet", "--closed-loop", "64", "--duration", f"{seconds}s"], stdout=subprocess.DEVNULL)
+        report = load(primary.port, "kv1-put", "--phases", f"{seconds}s:500")
+        found = lag(primary)
+        end(reading)
+    row("64 readers on the secondary", f"{rate(report['seconds'][1:]):.0f} writes/s; lag p50 "
+        f"{found['lag_ms_p50']:.1f} ms, p99 {found['lag_ms_p99']:.1f} ms")
+
+
+def catch_up(seconds):
+    """The secondary stands still while the primary writes, then goes on."""
+    with nodes(2) as (primary, secondary):
+        os.kill(secondary.process.pid, signal.SIGSTOP)
+        try:
+            load(primary.port, "kv1-put", "--closed-loop", "64", "--duration", f"{seconds}s")
+        finally:
+            os.kill(secondary.process.pid, signal.SIGCONT)
+        behind = primary.status()["last_wal"] - secondary.status()["last_wal"]
+        writing = subprocess.Popen(
+            [str(BINARY), "load", "kv1-put", "--address", f"http://127.0.0.1:{primary.port}", "--token", TOKEN,
+             "--quiet", "--phases", f"60s:{behind // seconds // 2}", "--no-setup"], stdout=subprocess.DEVNULL)
+        started, first, from_wal = time.monotonic(), primary.status()["last_wal"], secondary.status()["last_wal"]
+        caught_up(primary, secondary)
+        took = time.monotonic() - started
+        applied = secondary.status()["last_wal"] - from_wal
+        written = primary.status()["last_wal"] - first
+        end(writing)
+    row("catching up at half load", f"{behind} writes behind, caught up in {took:.1f} s: {applied / took:.0f}/s "
+        f"applied against {written / took:.0f}/s written ({applied / max(written, 1):.1f}x)")
+
+
+def snapshot(keys, seconds):
+    """A snapshot of so many keys during a storm of 2x on a slowed disk."""
+    with nodes(1) as (node,):
+        started = time.monotonic()
+        while node.status()["last_wal"] < keys:
+            load(node.port, "kv1-put", "--closed-loop", "64", "--duration", "5s", "--keys", str(keys),
+                 "--value-bytes", "256")
+            if time.monotonic() - started > 150:
+                break
+        slow_disk(node.port, SLOW)
+        found = {}
+        for what in ("before", "during"):
+            base = node.rss_mib()
+            loading = subprocess.Popen(
+                [str(BINARY), "load", "approle-login", "--address", f"http://127.0.0.1:{node.port}", "--token",
+                 TOKEN, "--quiet", "--json", os.path.join(node.directory, "report.json"), "--phases",
+                 f"{seconds}s:{2 * CAPACITY}"], stdout=subprocess.DEVNULL)
+            if what == "during":
+                time.sleep(2)
+                path, at = os.path.join(node.directory, "snap"), time.monotonic()
+                printed = subprocess.run(
+                    [str(BINARY), "operator", "snapshot", "save", path, "--address",
+                     f"http://127.0.0.1:{node.port}", "--token", TOKEN], check=True, capture_output=True, text=True)
+                took = time.monotonic() - at
+                summary = dict(line.split(" ", 1) for line in printed.stdout.splitlines()[1:])
+                grown = node.peak_mib() - base
+            loading.wait()
+            with open(os.path.join(node.directory, "report.json")) as report:
+                found[what] = worst(json.load(report)["seconds"][2:])
+    row("snapshot at 2x C*", f"{summary['keys']} keys, {int(summary['bytes']) / 1e6:.0f} MB in {took:.1f} s "
+        f"(verified): {int(summary['bytes']) / 1e6 / took:.0f} MB/s; p99 {found['before']:.0f} -> "
+        f"{found['during']:.0f} ms ({found['during'] / found['before']:.2f}x); memory +{grown:.0f} MiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=["storm", "real_disk", "readers", "catch_up", "snapshot"])
+    options = parser.parse_args()
+    figures = {
+        "storm": lambda: storm(options.seconds),
+        "real_disk": lambda: real_disk(options.seconds),
+        "readers": lambda: readers(options.seconds),
+        "catch_up": lambda: catch_up(options.seconds),
+        "snapshot": lambda: snapshot(options.keys, options.seconds),
+    }
+    for name, measure in figures.items():
+        if options.only in (None, name):
+            measure()
+
+
+if __name__ == "__main__":
+    main()
