@@ -1,7 +1,17 @@
 //! Tower layers that admit or refuse HTTP requests, and the refusals themselves.
 //!
 //! Each layer works alone on any service, answers with a *response* and leaves
-//! the service's error type untouched. Start at [`door`].
+//! the service's error type untouched:
+//!
+//! | layer | refuses |
+//! |---|---|
+//! | [`identity`] | what is malformed about a request's origin (400) |
+//! | [`maintenance`] | what an operator has closed (503, 410) |
+//! | [`limits`] | headers and bodies that are too large or too slow (431, 413, 408) |
+//! | [`quota`] | clients over their quota (429) |
+//! | [`door`] | what the server cannot carry now (503), or store (507) |
+//!
+//! What a refusal says is in [`refusal`].
 
 #![forbid(unsafe_code)]
 
