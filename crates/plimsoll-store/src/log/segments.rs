@@ -1,7 +1,7 @@
 //! The files of the log: which are in use, which are ready, which are free.
 //!
 //! Writing 64 MiB of zeros takes longer than a commit may, so a thread of its
-//! own keeps segments ready ahead of time.
+//! own keeps one segment ready ahead of time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,9 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::disk::Disk;
 use crate::log::segment::{FreeFile, Segment};
 
-/// Segments kept ready beside the one in use: a fast log fills one in half a second, and
-/// the sync that makes one ready may wait that long behind the checkpoint's.
-const READY_MIN: usize = 2;
+/// Segments kept ready beside the one in use.
+const READY_MIN: usize = 1;
 
 /// Shared by the writer, the checkpoint and the thread that prepares.
 #[derive(Debug)]
@@ -145,7 +144,7 @@ impl Segments {
         self.changed.notify_all();
     }
 
-    /// Keeps segments ready until [`Segments::stop`]; runs on its own thread.
+    /// Keeps a segment ready until [`Segments::stop`]; runs on its own thread.
     pub(crate) fn prepare_ahead(&self) {
         loop {
             let mut state = self.lock();
