@@ -101,8 +101,28 @@ impl From<StoreError> for VaultError {
                 retry_after: Duration::from_secs(1),
             }),
             StoreError::Following => Self::Following,
+            // Nothing of it was taken in, and the queue drains.
+            StoreError::BackgroundFull { .. } => Self::Rejected(Rejection {
+                gate: Gate::Write,
+                reason: Reason::Full,
+                retry_after: Duration::from_secs(1),
+            }),
             StoreError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_did_not_take_in_is_a_refusal_and_no_failure() {
+        for error in [StoreError::Conflict, StoreError::BackgroundFull { items_max: 7 }] {
+            let refused = VaultError::from(error.clone());
+            assert!(matches!(refused, VaultError::Rejected(_)), "{error}: {refused:?}");
+            assert_eq!(refused.status(), 503, "{error}");
         }
     }
 }

@@ -32,6 +32,28 @@ async fn expired_tokens_are_removed_with_everything_of_theirs() {
 }
 
 #[tokio::test]
+async fn expired_secret_ids_are_removed_without_anybody_asking() {
+    let server = server().await;
+    server.write("sys/auth/approle", json!({ "type": "approle" })).await.unwrap();
+    server.write("auth/approle/role/r", json!({ "secret_id_ttl": "1h" })).await.unwrap();
+    let keys = || {
+        let range = Range { prefix: b"auth/", after: b"", keys_max: 10_000 };
+        server.store.view().range(range).unwrap().len()
+    };
+    while server.vault.background_step().await.unwrap() > 0 {}
+    let before = keys();
+    for _ in 0..300 {
+        server.write("auth/approle/role/r/secret-id", json!({})).await.unwrap();
+    }
+    server.clock.advance(3599);
+    while server.vault.background_step().await.unwrap() > 0 {}
+    assert!(keys() >= before + 300, "not yet");
+    server.clock.advance(3);
+    while server.vault.background_step().await.unwrap() > 0 {}
+    assert_eq!(keys(), before);
+}
+
+#[tokio::test]
 async fn it_runs_until_it_is_told_to_stop() {
     let server = server().await;
     server.write("sys/mounts/big", json!({ "type": "kv" })).await.unwrap();

@@ -1,4 +1,5 @@
-//! Work that nobody waits for: ending leases, emptying what was unmounted.
+//! Work that nobody waits for: ending leases, emptying what was unmounted, removing
+//! SecretIDs that expired.
 //!
 //! Each step is one bounded transaction without a place in the write queue, so
 //! it enters a commit when there is room, and at least a tenth of each is kept
@@ -10,8 +11,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::engines::approle::tidy_step;
 use crate::error::VaultError;
-use crate::lease;
+use crate::lease::{self, LEASES_PER_STEP_MAX as ITEMS_PER_STEP_MAX};
 use crate::mounts::unmount_step;
 use crate::quota::leases;
 use crate::vault::Vault;
@@ -60,9 +62,9 @@ impl Vault {
             return Ok(0);
         }
         self.transact(None, |context: &mut Context<'_>| {
-            let items = unmount_step(context)?;
-            let counted = leases::step(context, lease::LEASES_PER_STEP_MAX)?;
-            Ok(items + counted + lease::step(context, lease::LEASES_PER_STEP_MAX)?)
+            let mut items = unmount_step(context)? + leases::step(context, ITEMS_PER_STEP_MAX)?;
+            items += lease::step(context, ITEMS_PER_STEP_MAX)?;
+            Ok(items + tidy_step(context, ITEMS_PER_STEP_MAX.saturating_sub(items))?)
         })
         .await
     }

@@ -27,6 +27,7 @@ mod secret_ids;
 mod settings;
 mod tidy;
 
+pub(crate) use tidy::step as tidy_step;
 pub use tidy::{Tidied, tidy};
 
 use crate::backend::{Answer, Backend, Call};

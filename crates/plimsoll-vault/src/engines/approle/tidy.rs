@@ -1,5 +1,6 @@
 //! Removing what can no longer be used: SecretIDs that expired, and those of
-//! deleted roles. It takes a bounded bite each time.
+//! deleted roles. It takes a bounded bite each time, as a part of the background
+//! work ([`step`]) or because somebody asks for it.
 //!
 //! Both are found in the order of keys. What is removed is read first, so a
 //! SecretID that changes meanwhile makes the decision be made again. That the
@@ -8,13 +9,26 @@
 //! deleted it.
 
 use crate::backend::{Answer, Call};
-use crate::context::Scope;
+use crate::context::{Context, Scope};
 use crate::engines::approle::secret_id::{SecretId, accessor_key, secret_key};
 use crate::error::VaultError;
+use crate::mounts::Routes;
 use crate::response::Response;
 
 /// SecretIDs that one request to `tidy/secret-id` removes at most.
 const TIDIED_PER_REQUEST_MAX: usize = 1000;
+
+/// One bite of the background work, for all mounts together. Returns how many SecretIDs
+/// it removed.
+pub(crate) fn step(context: &mut Context<'_>, items_max: usize) -> Result<usize, VaultError> {
+    let auth = Routes::read(context)?.auth;
+    let mut removed = 0;
+    for mount in auth.iter().filter(|mount| mount.engine == "approle") {
+        let left = items_max.saturating_sub(removed);
+        removed += tidy(&mut context.scope(&mount.storage()), left)?.removed;
+    }
+    Ok(removed)
+}
 
 /// What a bite removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +64,14 @@ pub(super) fn orphan(storage: &mut Scope<'_, '_>, folder: &str) -> Result<(), Va
 /// The store failed.
 pub fn tidy(storage: &mut Scope<'_, '_>, items_max: usize) -> Result<Tidied, VaultError> {
     let mut removed = 0;
-    for name in storage.list("expiry/", "", items_max + 1)? {
+    // Most of the time the first one shows that there is nothing to do.
+    let first = storage.list("expiry/", "", 1)?.pop();
+    let now = storage.now().seconds();
+    let is_due = first.is_some_and(|name| expired_before(&name, now).is_some());
+    let look_at = if is_due { items_max + 1 } else { 0 };
+    for name in storage.list("expiry/", "", look_at)? {
         // Those that expire in the second that has begun wait for its end.
-        let Some((folder, accessor)) = expired_before(&name, storage.now().seconds()) else {
+        let Some((folder, accessor)) = expired_before(&name, now) else {
             break;
         };
         if removed == items_max {
