@@ -19,6 +19,7 @@ mod answer;
 pub mod body;
 pub mod door;
 mod flow;
+pub mod idempotency;
 pub mod identity;
 pub mod limits;
 pub mod maintenance;

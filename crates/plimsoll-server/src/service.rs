@@ -17,6 +17,7 @@ use plimsoll::{Flow, Timestamp};
 use plimsoll_daemon::{clock, metrics};
 use plimsoll_http::Vouched;
 use plimsoll_http::door::Ticket;
+use plimsoll_http::idempotency::IdempotencyKey;
 use plimsoll_http::refusal::Face;
 use plimsoll_store::Revision;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault, VaultError};
@@ -139,7 +140,8 @@ impl Api {
         if shared.vault.is_for_primary(request.operation, &request.path) {
             return self.forward(parts, body).await;
         }
-        match shared.vault.handle(request, place).await {
+        let key = parts.extensions.get::<IdempotencyKey>().map(IdempotencyKey::as_str);
+        match shared.vault.handle_once(request, place, key).await {
             Ok(response) => {
                 if let Some(login) = login.filter(|_| response.auth.is_some()) {
                     shared.logins.insert(login, (shared.clock)());

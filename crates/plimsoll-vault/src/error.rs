@@ -31,6 +31,9 @@ pub enum VaultError {
     /// A secondary cannot write: the primary is to be asked. Nothing was executed.
     #[error("this server is a secondary")]
     Following,
+    /// 422: an Idempotency-Key that was used for something else.
+    #[error("this Idempotency-Key was used for a different request")]
+    KeyReused,
     /// 429: a limit on the number of leases.
     #[error("1 error occurred:\n\t* request path {path:?}: lease count quota exceeded\n\n")]
     LeaseQuota {
@@ -81,6 +84,7 @@ impl VaultError {
             Self::Unsupported => 405,
             Self::Precondition(_) => 412,
             Self::TooLarge(_) => 413,
+            Self::KeyReused => 422,
             Self::LeaseQuota { .. } => 429,
             Self::Uninitialized => 501,
             Self::Sealed | Self::Following | Self::Rejected(_) => 503,

@@ -13,6 +13,7 @@ mod decoded;
 pub mod duration;
 pub mod engines;
 mod error;
+mod idempotency;
 pub mod lease;
 mod mounts;
 pub mod policy;

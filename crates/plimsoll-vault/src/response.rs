@@ -1,12 +1,14 @@
 //! What a client is answered, free of HTTP.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// An answer. Everything absent stays out of it; an answer with nothing at all
 /// is 204.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Response {
     /// The `data` object.
     pub data: Option<Map<String, Value>>,
@@ -23,10 +25,16 @@ pub struct Response {
     /// a deleted version.
     pub status: Option<u16>,
     /// `mount_type`: the engine that answered.
-    pub mount_type: Option<&'static str>,
+    pub mount_type: Option<Cow<'static, str>>,
     /// Bytes that the request's transaction added to the log; 0 if it wrote
     /// nothing. Not part of the answer: it teaches what the route costs.
+    #[serde(skip)]
     pub written_bytes: u64,
+    /// The id that the answer carries, if it is not that of the request at hand.
+    pub request_id: Option<String>,
+    /// It was made for an earlier request with the same Idempotency-Key.
+    #[serde(skip)]
+    pub replayed: bool,
 }
 
 impl Response {
@@ -47,7 +55,7 @@ impl Response {
 }
 
 /// The `auth` object.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AuthResponse {
     /// The token itself: the only place it ever leaves the server.
     pub client_token: String,

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response as Http, StatusCode};
 use http_body_util::Full;
-use plimsoll_http::refusal::{Face, Throttled, respond};
+use plimsoll_http::idempotency::Replayed;
+use plimsoll_http::refusal::{Face, IdempotencyError, Throttled, respond};
 use plimsoll_vault::{AuthResponse, Response, VaultError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -28,10 +29,18 @@ struct Envelope<'r> {
     warnings: Option<&'r [String]>,
     auth: Option<&'r AuthResponse>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mount_type: Option<&'static str>,
+    mount_type: Option<&'r str>,
 }
 
 pub(crate) fn encode(request_id: &str, response: &Response) -> HttpResponse {
+    let mut encoded = encoded(response.request_id.as_deref().unwrap_or(request_id), response);
+    if response.replayed {
+        encoded.extensions_mut().insert(Replayed);
+    }
+    encoded
+}
+
+fn encoded(request_id: &str, response: &Response) -> HttpResponse {
     let status = response.status.and_then(|code| StatusCode::from_u16(code).ok());
     if let Some(raw) = &response.raw {
         return json_response(status.unwrap_or(StatusCode::OK), raw);
@@ -49,7 +58,7 @@ pub(crate) fn encode(request_id: &str, response: &Response) -> HttpResponse {
         wrap_info: None,
         warnings: (!response.warnings.is_empty()).then_some(&response.warnings),
         auth: response.auth.as_ref(),
-        mount_type: response.mount_type,
+        mount_type: response.mount_type.as_deref(),
     };
     json_response(status.unwrap_or(StatusCode::OK), &envelope)
 }
@@ -63,6 +72,7 @@ pub(crate) fn error(
 ) -> HttpResponse {
     match error {
         VaultError::Rejected(rejection) => respond(face, headers, *rejection, false),
+        VaultError::KeyReused => respond(face, headers, IdempotencyError::Reused, false),
         VaultError::LeaseQuota { quota, .. } => {
             let throttled = Throttled {
                 quota: quota.clone(),

@@ -8,6 +8,7 @@ use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Mode, Timestamp};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
+use plimsoll_http::idempotency::IdempotencyLayer;
 use plimsoll_http::maintenance::Maintenance;
 use plimsoll_http::quota::QuotaLayer;
 use plimsoll_http::refusal::Face;
@@ -80,7 +81,9 @@ impl Builder {
         let policy = Arc::new(VaultQuotas::new(vault, Arc::clone(&self.key_vaults)));
         let (face, clock) = (Arc::clone(&self.face), Arc::clone(&shared.clock));
         let quotas = QuotaLayer::new(quotas::table(), policy, face, clock);
-        let services = listeners.map(|listener| service(&shared, listener, &quotas)).collect();
+        let once = IdempotencyLayer::new(Arc::clone(&self.face));
+        let services =
+            listeners.map(|listener| service(&shared, listener, &quotas, &once)).collect();
         let charged = QuotaLayer::new(
             quotas::table(),
             Arc::new(Charged),
@@ -88,7 +91,7 @@ impl Builder {
             Arc::clone(&shared.clock),
         );
         let plain = ListenerOptions::plain(DEFAULT_ADDRESS);
-        let cluster = service(&shared, &plain, &charged);
+        let cluster = service(&shared, &plain, &charged, &once);
         Ok(Stack { shared, store, services, cluster, retired: CancellationToken::new() })
     }
 
@@ -168,7 +171,12 @@ impl Builder {
 }
 
 /// The API behind its door, as one listener offers it.
-fn service(shared: &Arc<Shared>, options: &ListenerOptions, quotas: &QuotaLayer) -> ApiService {
+fn service(
+    shared: &Arc<Shared>,
+    options: &ListenerOptions,
+    quotas: &QuotaLayer,
+    idempotency: &IdempotencyLayer,
+) -> ApiService {
     let open = Open {
         metrics: options.unauthenticated_metrics,
         in_flight: options.unauthenticated_in_flight,
@@ -183,7 +191,8 @@ fn service(shared: &Arc<Shared>, options: &ListenerOptions, quotas: &QuotaLayer)
         limits,
     );
     let (vault, face) = (Arc::clone(&shared.vault), Arc::clone(&shared.face));
-    let inner = quotas.layer(door.layer(Api { shared: Arc::clone(shared), open }));
+    let api = door.layer(Api { shared: Arc::clone(shared), open });
+    let inner = quotas.layer(idempotency.layer(api));
     Roles { inner, vault, face, limits }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use http::Request;
 use hyper::body::Incoming;
 use plimsoll_http::door::Door;
+use plimsoll_http::idempotency::Idempotency;
 use plimsoll_http::quota::Quota;
 use tower::Service;
 
@@ -21,7 +22,7 @@ use crate::service::Api;
 use crate::stack::Stacks;
 
 /// Everything between a listener and the vault.
-pub(crate) type ApiService = Roles<Quota<Door<Api>>>;
+pub(crate) type ApiService = Roles<Quota<Idempotency<Door<Api>>>>;
 
 /// An answer, or a stream that is not kept in memory.
 pub(crate) type Response = http::Response<Outgoing>;

@@ -8,6 +8,7 @@ mod fields;
 mod fuzz;
 mod gates;
 mod health;
+mod idempotency;
 mod lines;
 mod maintenance;
 mod origin;

@@ -94,7 +94,7 @@ pub fn handle(cx: &mut Context<'_>, call: &LeaseCall<'_>) -> Result<Response, Va
         (Write, Route::Tidy) => Ok(tidy()),
         _ => Err(VaultError::Unsupported),
     }?;
-    response.mount_type = Some("system");
+    response.mount_type = Some("system".into());
     Ok(response)
 }
 

@@ -44,7 +44,7 @@ pub fn handle(cx: &mut Context<'_>, request: &Request, path: &str) -> Result<Res
         }
         _ => return Err(VaultError::Unsupported),
     };
-    response.mount_type = Some("system");
+    response.mount_type = Some("system".into());
     Ok(response)
 }
 

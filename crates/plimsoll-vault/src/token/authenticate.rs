@@ -58,6 +58,24 @@ impl TokenService {
         Ok(Authenticated { hash, entry, is_last_use })
     }
 
+    /// A key for one purpose, from the server's own.
+    pub(crate) fn derive(&self, purpose: &str, from: &[u8]) -> [u8; 32] {
+        self.keys.derive(purpose, from)
+    }
+
+    /// Whether a presented token is good; this is not a use of it.
+    pub(crate) fn admits(
+        &self,
+        cx: &mut Context<'_>,
+        id: &SecretString,
+        remote: IpAddr,
+    ) -> Result<bool, VaultError> {
+        let Some((_, entry)) = self.find(cx, id)? else { return Ok(false) };
+        Ok(entry.is_live(cx.now())
+            && ancestors_live(cx, &entry)?
+            && cidr::allowed(&entry.bound_cidrs, remote))
+    }
+
     /// To be called when the request is done, whatever came of it, before the
     /// transaction is made: removes a token after its last use.
     ///

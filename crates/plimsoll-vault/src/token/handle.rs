@@ -60,7 +60,7 @@ impl TokenService {
             return Err(VaultError::permission_denied());
         }
         let mut response = self.dispatch(cx, call)?;
-        response.mount_type = Some("token");
+        response.mount_type = Some("token".into());
         Ok(response)
     }
 

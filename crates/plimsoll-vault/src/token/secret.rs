@@ -112,6 +112,13 @@ impl TokenKeys {
             .map_err(|_| VaultError::Internal("batch token key".to_owned()))
     }
 
+    /// A key for one purpose.
+    pub(crate) fn derive(&self, purpose: &str, from: &[u8]) -> [u8; 32] {
+        let mut derived = [0; 32];
+        derived.copy_from_slice(self.tag(&self.hash, purpose, from).as_ref());
+        derived
+    }
+
     fn tag(&self, key: &hmac::Key, domain: &str, data: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(key);
         context.update(domain.as_bytes());

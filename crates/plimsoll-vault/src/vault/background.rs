@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::context::Context;
 use crate::engines::approle::tidy_step;
 use crate::error::VaultError;
+use crate::idempotency;
 use crate::lease::{self, LEASES_PER_STEP_MAX as ITEMS_PER_STEP_MAX};
 use crate::mounts::unmount_step;
 use crate::quota::leases;
@@ -61,11 +62,22 @@ impl Vault {
             // What comes due is the primary's to do.
             return Ok(0);
         }
-        self.transact(None, |context: &mut Context<'_>| {
+        let kept = self.idempotency_step().await?;
+        let done = self.transact(None, |context: &mut Context<'_>| {
             let mut items = unmount_step(context)? + leases::step(context, ITEMS_PER_STEP_MAX)?;
             items += lease::step(context, ITEMS_PER_STEP_MAX)?;
             Ok(items + tidy_step(context, ITEMS_PER_STEP_MAX.saturating_sub(items))?)
-        })
-        .await
+        });
+        Ok(kept + done.await?)
+    }
+
+    /// Removes answers that nobody will ask for again.
+    async fn idempotency_step(self: &Arc<Self>) -> Result<usize, VaultError> {
+        let counted = self.glance(|context| self.kept.count(context))?;
+        let surplus = self.kept.surplus();
+        let removed =
+            self.transact(None, move |context| idempotency::step(context, surplus)).await?;
+        self.kept.removed(removed);
+        Ok(counted + removed)
     }
 }

@@ -12,6 +12,7 @@ use crate::audit::{AuditedAuth, DeviceEntry};
 use crate::backend::{Answer, Backend, Call, Caller, Grant, Preparation, Prepared};
 use crate::context::Context;
 use crate::error::VaultError;
+use crate::idempotency::Once;
 use crate::mounts::{MountEntry, Routes, Target};
 use crate::quota::leases;
 use crate::request::{Operation, Request};
@@ -25,6 +26,8 @@ use crate::vault::authority::Authority;
 pub(crate) struct Asked {
     pub(crate) request: Request,
     pub(crate) prepared: Result<Prepared, VaultError>,
+    /// For a request that is to be done once.
+    pub(crate) once: Option<Once>,
 }
 
 /// What was decided.
@@ -33,6 +36,8 @@ pub(crate) struct Decided {
     pub(crate) effect: Option<Effect>,
     pub(crate) auth: Option<Arc<AuditedAuth>>,
     pub(crate) mount: AuditedMount,
+    /// Whether the answer is kept for whoever asks again.
+    pub(crate) kept: bool,
 }
 
 /// What is to happen outside of the store once it is committed.
@@ -60,7 +65,7 @@ pub(crate) struct AuditedMount {
 impl Default for Decided {
     fn default() -> Self {
         let (effect, auth, mount) = (None, None, AuditedMount::default());
-        Self { result: Ok(Response::default()), effect, auth, mount }
+        Self { result: Ok(Response::default()), effect, auth, mount, kept: false }
     }
 }
 
@@ -68,7 +73,7 @@ impl Decided {
     /// What the audit log is told before it is executed: all but the response.
     pub(crate) fn clone_for_audit(&self) -> Self {
         let result = self.result.as_ref().map(|_| Response::default()).map_err(Clone::clone);
-        Self { result, effect: None, auth: self.auth.clone(), mount: self.mount.clone() }
+        Self { result, auth: self.auth.clone(), mount: self.mount.clone(), ..Self::default() }
     }
 }
 
@@ -124,8 +129,36 @@ impl Vault {
     /// Decides. Whatever this leaves in the context is to be committed.
     pub(super) fn decided(&self, context: &mut Context<'_>, asked: &Asked) -> Decided {
         let mut decided = Decided::default();
-        decided.result = self.result(context, asked, &mut decided);
+        decided.result = match &asked.once {
+            None => self.result(context, asked, &mut decided),
+            Some(once) => self.once(context, asked, once, &mut decided),
+        };
         decided
+    }
+
+    /// Finds the answer to the same request, or makes and keeps it.
+    fn once(
+        &self,
+        context: &mut Context<'_>,
+        asked: &Asked,
+        once: &Once,
+        decided: &mut Decided,
+    ) -> Result<Response, VaultError> {
+        let tokens = self.token_service()?;
+        if let Some(response) = once.answered(context, &tokens, &asked.request)? {
+            return Ok(response);
+        }
+        let terms = Once::terms(context, &tokens, &asked.request)?;
+        let savepoint = context.savepoint();
+        let mut response = self.result(context, asked, decided)?;
+        response.request_id = Some(asked.request.id.clone());
+        if let Err(error) = once.keep(context, &terms, &response) {
+            context.roll_back(savepoint);
+            decided.effect = None;
+            return Err(error);
+        }
+        decided.kept = true;
+        Ok(response)
     }
 
     fn result(
@@ -246,7 +279,7 @@ impl Vault {
         if let Some(grant) = grant {
             self.issue(context, request, entry, grant, &mut response)?;
         }
-        response.mount_type.get_or_insert_with(|| engine.kind());
+        response.mount_type.get_or_insert_with(|| engine.kind().into());
         Ok(response.into())
     }
 
@@ -296,7 +329,7 @@ impl Vault {
             context.roll_back(savepoint);
         }
         result.map(|mut response| {
-            response.mount_type.get_or_insert_with(|| engine.kind());
+            response.mount_type.get_or_insert_with(|| engine.kind().into());
             response
         })
     }

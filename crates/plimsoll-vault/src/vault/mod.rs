@@ -35,6 +35,7 @@ use crate::barrier::{Barrier, KeyStatus};
 use crate::crypto_pool::CryptoPool;
 use crate::decoded::DecodedCache;
 use crate::error::VaultError;
+use crate::idempotency::Kept;
 use crate::policy::AclCache;
 use crate::seal::{Progress, SEAL_CONFIG_KEY, SealConfig};
 use crate::token::TokenService;
@@ -66,6 +67,8 @@ pub struct Vault {
     pool: CryptoPool,
     audit: Broker,
     quotas: Quotas,
+    /// Answers that are kept for whoever asks again.
+    kept: Kept,
     /// The keys behind tokens, while unsealed.
     tokens: ArcSwapOption<TokenService>,
     /// Wakes the background work.
@@ -133,6 +136,7 @@ impl Vault {
             pool,
             audit: Broker::default(),
             quotas: Quotas::default(),
+            kept: Kept::default(),
             tokens: ArcSwapOption::empty(),
             work: tokio::sync::Notify::new(),
             following,

@@ -11,6 +11,7 @@ use crate::audit::{self, DeviceEntry, Record};
 use crate::backend::{Backend, Prepared};
 use crate::context::Context;
 use crate::error::VaultError;
+use crate::idempotency::Once;
 use crate::mounts::{Routes, Target};
 use crate::request::{Operation, Request};
 use crate::response::Response;
@@ -32,8 +33,22 @@ impl Vault {
     /// What the client is to be told.
     pub async fn handle(
         self: &Arc<Self>,
+        request: Request,
+        place: Option<Place>,
+    ) -> Result<Response, VaultError> {
+        self.handle_once(request, place, None).await
+    }
+
+    /// As [`Vault::handle`]; with an Idempotency-Key, a write that was executed before
+    /// is answered as it was then, and nothing is written.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub async fn handle_once(
+        self: &Arc<Self>,
         mut request: Request,
         place: Option<Place>,
+        key: Option<&str>,
     ) -> Result<Response, VaultError> {
         path::check(&request.path)?;
         if request.operation == Operation::List && !request.path.ends_with('/') {
@@ -54,7 +69,11 @@ impl Vault {
             // Not even the use of the token is counted.
             return Err(VaultError::Rejected(rejection));
         }
-        let asked = Arc::new(Asked { request, prepared });
+        let once = match key {
+            Some(key) => Once::of(&*self.token_service()?, &request, key)?,
+            None => None,
+        };
+        let asked = Arc::new(Asked { request, prepared, once });
         self.execute(asked, place).await
     }
 
@@ -180,6 +199,9 @@ impl Vault {
             }
             Err(error) => Decided { result: Err(error), ..seen },
         };
+        if decided.kept {
+            self.kept.added();
+        }
         if let Err(VaultError::LeaseQuota { quota, .. }) = &decided.result {
             self.quotas.lease_quota_violated(quota);
         }
