@@ -96,6 +96,10 @@ class Idempotency(unittest.TestCase):
         connection.close()
         return response.status, answer, response.getheader("Idempotency-Replayed")
 
+    def is_traced(self, pid):
+        with open(f"/proc/{pid}/status") as status:
+            return "TracerPid:\t0\n" not in status.read()
+
     def kill_at_the_answer(self, server, number):
         pid = server.process.pid
         calls = "sendto,sendmsg,writev"
@@ -103,7 +107,7 @@ class Idempotency(unittest.TestCase):
                                    "-e", f"inject={calls}:signal=SIGKILL:when=1", "-p", str(pid)],
                                   stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
-        while "TracerPid:\t0\n" in open(f"/proc/{pid}/status").read():
+        while not self.is_traced(pid):
             self.assertLess(time.monotonic(), deadline, "strace did not attach")
             time.sleep(0.05)
         time.sleep(0.5)
