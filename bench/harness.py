@@ -84,10 +84,10 @@ def end(process, how=signal.SIGTERM, seconds=40):
 
 
 @contextlib.contextmanager
-def dev_server(*options, prefix=()):
-    """A dev server on a free port; yields the port."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+def dev_server(*options, prefix=(), process=False, directory=None):
+    """A dev server on a free port; yields the port, or the port and its process."""
+    port, with_process = free_port(), process
+    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-", dir=directory) as directory:
         with open(os.path.join(directory, "log"), "wb") as log:
             process = subprocess.Popen(
                 [*prefix, str(BINARY), "server", "--dev", "--listen", f"127.0.0.1:{port}",
@@ -95,7 +95,7 @@ def dev_server(*options, prefix=()):
                 stdout=log, stderr=log)
         try:
             wait_until_up(port, process)
-            yield port
+            yield (port, process) if with_process else port
         finally:
             end(process)
 

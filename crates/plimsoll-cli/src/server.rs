@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -43,6 +44,9 @@ pub(crate) struct ServerArgs {
     /// A disk made slow on purpose, e.g. sync=10ms,item=2ms.
     #[arg(long, value_name = "SPEC", requires = "dev")]
     dev_slow_disk: Option<SlowDiskSpec>,
+    /// Processor time that each request takes besides, e.g. 400us.
+    #[arg(long, value_name = "DURATION", requires = "dev", value_parser = humantime::parse_duration)]
+    dev_cpu_cost: Option<Duration>,
     /// Keep so many bytes of the disk free instead of 100 MB or a twentieth of it.
     #[arg(long, value_name = "BYTES", requires = "dev")]
     dev_disk_floor: Option<u64>,
@@ -76,6 +80,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
         config,
         config_file: args.config.clone(),
         dev: args.dev.then_some(DevOptions { root_token: args.dev_root_token }),
+        cpu_cost: args.dev_cpu_cost,
         disk_floor_bytes: args.dev_disk_floor,
         slow_disk: args.dev_slow_disk,
     };

@@ -5,6 +5,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
+use plimsoll::Rejection;
+
+use crate::refusal::Refusal;
 
 /// How much of a body is read, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +44,15 @@ pub enum BodyError {
     BrokeOff,
 }
 
-/// The whole body.
+/// The whole body, each part of it `counted` when it is there.
 ///
 /// # Errors
-/// It is too large, too slow, or broke off.
-pub async fn read<B>(body: B, limits: BodyLimits) -> Result<Bytes, BodyError>
+/// It is too large, too slow, or broke off, or whoever counts refuses.
+pub async fn read<B>(
+    body: B,
+    limits: BodyLimits,
+    counted: impl FnMut(u64) -> Result<(), Rejection>,
+) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes>,
 {
@@ -53,9 +60,9 @@ where
         return Ok(Bytes::new());
     }
     check_size(body.size_hint().lower(), limits)?;
-    tokio::time::timeout(limits.time_max, collect(body, limits))
+    tokio::time::timeout(limits.time_max, collect(body, limits, counted))
         .await
-        .unwrap_or(Err(BodyError::TooSlow(limits.time_max)))
+        .unwrap_or(Err(BodyError::TooSlow(limits.time_max).into()))
 }
 
 /// Whether an announced size is acceptable.
@@ -69,7 +76,11 @@ pub const fn check_size(bytes: u64, limits: BodyLimits) -> Result<(), BodyError>
     Ok(())
 }
 
-async fn collect<B>(body: B, limits: BodyLimits) -> Result<Bytes, BodyError>
+async fn collect<B>(
+    body: B,
+    limits: BodyLimits,
+    mut counted: impl FnMut(u64) -> Result<(), Rejection>,
+) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes>,
 {
@@ -79,6 +90,7 @@ where
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::BrokeOff)?.into_data() else { continue };
         check_size((first.len() + rest.len() + data.len()) as u64, limits)?;
+        counted(data.len() as u64)?;
         // Nearly every body is one frame, which is then used as it is.
         if first.is_empty() && rest.is_empty() {
             first = data;

@@ -22,6 +22,19 @@ use crate::face::{operation, query};
 const OVERHEAD_BYTES: u64 = 1024;
 /// Nobody is taken to wait longer for an answer.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Answered in any overload: operators and balancers ask them, and they cost little.
+const OPEN: [&str; 8] = [
+    "sys/health",
+    "sys/in-flight-req",
+    "sys/leader",
+    "sys/metrics",
+    "sys/seal",
+    "sys/seal-status",
+    "sys/step-down",
+    "sys/unseal",
+];
+
 /// The routes of a Vault server.
 pub(crate) struct VaultRoutes {
     vault: Arc<Vault>,
@@ -36,10 +49,15 @@ impl Classify for VaultRoutes {
         let Some(Ok(path)) = api_path(parts.uri.path()) else { return Route::Open };
         let query = query(parts.uri.query().unwrap_or_default());
         let Some(operation) = operation(&parts.method, &query) else { return Route::Open };
-        if parts.uri.path() == SLOW_DISK_PATH || !self.vault.is_write(operation, &path) {
+        if parts.uri.path() == SLOW_DISK_PATH || OPEN.contains(&&*path) {
             return Route::Open;
         }
-        let caller = token(&parts.headers).and_then(|token| self.vault.caller(token));
+        let caller = || token(&parts.headers).and_then(|token| self.vault.caller(token));
+        if !self.vault.is_write(operation, &path) {
+            let continues = is_continuation(&path) && caller().is_some();
+            return Route::Read(if continues { Class::High } else { Class::Normal });
+        }
+        let caller = caller();
         let flow =
             caller.as_ref().map_or_else(|| self.flows.of_address(remote(parts)), |c| Flow(c.flow));
         let cost = self.costs.estimate(self.template(&parts.method, &path), content_length(parts));

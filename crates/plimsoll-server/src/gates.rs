@@ -6,13 +6,23 @@ use plimsoll::capacity::CapacityGate;
 use plimsoll::headroom::HeadroomGate;
 use plimsoll::write::{Admission, WriteSnapshot};
 use plimsoll::{Controller, Gate, GateSnapshot, Mode, Timestamp};
+use plimsoll_http::door::{self, Turns};
 
-/// The write gate and those beside it.
+/// The gates of what belongs to the machine, whichever store is in use.
+#[derive(Clone, Debug)]
+pub(crate) struct MachineGates {
+    pub(crate) cpu: Turns,
+    pub(crate) reads: CapacityGate,
+    pub(crate) memory: CapacityGate,
+    pub(crate) disk: Arc<HeadroomGate>,
+}
+
+/// All of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Gates {
     pub(crate) write: Arc<dyn Admission>,
     pub(crate) crypto: CapacityGate,
-    pub(crate) disk: Arc<HeadroomGate>,
+    pub(crate) machine: MachineGates,
 }
 
 impl Gates {
@@ -31,14 +41,19 @@ impl Gates {
         core::iter::once(write).chain(others).collect()
     }
 
-    fn others(&self) -> [&dyn Controller; 2] {
-        [&self.crypto, &*self.disk]
+    fn others(&self) -> [&dyn Controller; 5] {
+        let MachineGates { cpu, reads, memory, disk } = &self.machine;
+        [cpu.gate(), &self.crypto, reads, memory, &**disk]
     }
 
     /// What a door asks.
-    pub(crate) fn of_a_door(&self) -> plimsoll_http::door::Gates {
-        let mut gates = plimsoll_http::door::Gates::from(Arc::clone(&self.write));
-        gates.disk = Some(Arc::clone(&self.disk));
+    pub(crate) fn of_a_door(&self) -> door::Gates {
+        let MachineGates { cpu, reads, memory, disk } = self.machine.clone();
+        let mut gates = door::Gates::from(Arc::clone(&self.write));
+        gates.cpu = Some(cpu);
+        gates.reads = Some(reads);
+        gates.memory = Some(memory);
+        gates.disk = Some(disk);
         gates
     }
 }

@@ -19,6 +19,7 @@ mod in_flight;
 mod maintenance;
 mod metrics;
 mod options;
+mod probe;
 mod quotas;
 mod replication;
 mod server;

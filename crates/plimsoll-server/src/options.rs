@@ -11,6 +11,8 @@ pub struct SlowDiskSpec {
     pub sync: Duration,
     /// Added for every transaction written.
     pub item: Duration,
+    /// Added once, to the next flush.
+    pub hang: Duration,
 }
 
 /// The text was not `sync=10ms,item=2ms`.
@@ -33,6 +35,7 @@ impl core::str::FromStr for SlowDiskSpec {
             match name.trim() {
                 "sync" => spec.sync = duration,
                 "item" => spec.item = duration,
+                "hang" => spec.hang = duration,
                 _ => return Err(invalid()),
             }
         }
@@ -51,6 +54,8 @@ pub struct ServerOptions {
     pub dev: Option<DevOptions>,
     /// A slow disk, in dev mode.
     pub slow_disk: Option<SlowDiskSpec>,
+    /// What a request costs of a processor besides, in dev mode.
+    pub cpu_cost: Option<Duration>,
     /// Bytes of the disk that are kept free, instead of 100 MB or a twentieth.
     pub disk_floor_bytes: Option<u64>,
 }

@@ -3,31 +3,45 @@
 use core::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use plimsoll::capacity::{CapacityGate, InvalidCapacity};
+use plimsoll::cpu::{CpuGate, InvalidCpuGate};
 use plimsoll::headroom::HeadroomGate;
 use plimsoll_daemon::{Signal, Signals};
+use plimsoll_http::door::Turns;
 use plimsoll_http::identity::IdentityLayer;
 use plimsoll_http::maintenance::{Maintained, Maintenance};
 use plimsoll_http::refusal::{Face, Negotiated, VaultFace};
 use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
-use plimsoll_store::OpenError;
 use plimsoll_store::disk::Delays;
+use plimsoll_store::{Clock, OpenError};
 use plimsoll_vault::{InvalidStaticKey, StaticKey, VaultError};
+use rustix::process::Resource;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use crate::config::{Config, ConfigError, DEFAULT_ADDRESS, ListenerOptions};
+use crate::gates::MachineGates;
 use crate::health_listener;
 use crate::maintenance::{self, STATUS_PATH};
 use crate::options::ServerOptions;
+use crate::probe::Probe;
 use crate::replication::Replication;
 use crate::space::Space;
 use crate::stack::{Builder, Front, Stacks};
+
+/// Reads under way at a time. They take turns at the processors, so more of them would
+/// wait for a disk or an audit device that answers no more.
+const READS_MAX: u64 = 1024;
+
+/// Bodies, what they become when they are decoded, and large answers that are not sent
+/// yet. A body may exist twice for an instant, while it grows or is encrypted.
+const BODIES_BYTES_MAX: u64 = 128 << 20;
 
 /// Why a server did not start, or ended. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +70,12 @@ pub enum ServerError {
     /// The vault.
     #[error("vault: {0}")]
     Vault(VaultError),
+    /// A limit that no gate can be built with.
+    #[error(transparent)]
+    Capacity(#[from] InvalidCapacity),
+    /// No processor to run on.
+    #[error(transparent)]
+    Processors(#[from] InvalidCpuGate),
     /// Threads or sockets.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -95,9 +115,9 @@ pub struct Server {
     shutdown: CancellationToken,
     health: Option<JoinHandle<()>>,
     replication: JoinHandle<()>,
-    space: JoinHandle<()>,
-    /// Dropped to end the thread that looks at the disk.
-    space_stop: Sender<()>,
+    /// Those that look at the disk and at the processors, and what ends them when it is
+    /// dropped.
+    watchers: Vec<(JoinHandle<()>, Sender<()>)>,
 }
 
 impl fmt::Debug for Server {
@@ -115,6 +135,7 @@ impl Server {
     /// # Errors
     /// Whatever is missing, in one line.
     pub fn start(options: &ServerOptions) -> Result<Self, ServerError> {
+        raise_file_limit();
         let config = &options.config;
         let seal = config.static_seal.as_ref();
         let static_key = seal.map(|seal| StaticKey::new(&seal.key_id, &seal.key)).transpose()?;
@@ -131,7 +152,8 @@ impl Server {
             let _entered = runtime.enter();
             Signals::listen()?
         };
-        let disk_gate = Arc::new(disk_gate(options));
+        let gates = machine_gates(options)?;
+        let gate_clock = Clock::start();
         let face: Arc<dyn Face> =
             Arc::new(Negotiated(VaultFace { status_page: Some(status_page(config)) }));
         let maintenance = Maintenance::default();
@@ -146,8 +168,10 @@ impl Server {
             face: Arc::clone(&face),
             key_vaults: config.key_vaults.clone(),
             maintenance: maintenance.clone(),
-            disk: Arc::clone(&disk_gate),
             following: Arc::default(),
+            gates: gates.clone(),
+            clock: gate_clock,
+            cpu_cost: options.cpu_cost,
             delays: delays(options),
         };
         let shutdown = CancellationToken::new();
@@ -156,7 +180,7 @@ impl Server {
             Stacks::open(builder, runtime.handle().clone(), tasks.clone(), shutdown.clone())?;
         let space = Space {
             directory: config.data_dir.clone(),
-            gate: disk_gate,
+            gate: Arc::clone(&gates.disk),
             stacks: Arc::clone(&stacks),
         };
         space.look();
@@ -199,10 +223,11 @@ impl Server {
         let health = health_listener
             .map(|listener| health_listener::spawn(listener, Arc::clone(&stacks), shutdown.clone()))
             .transpose()?;
-        let (space_stop, stopped) = channel();
-        let space = std::thread::Builder::new()
-            .name("plimsoll-space".to_owned())
-            .spawn(move || space.watch(&stopped))?;
+        let probe = Probe::new(gates.cpu.gate().clone(), gate_clock, runtime.handle())?;
+        let watchers = vec![
+            watch("plimsoll-space", move |stop| space.watch(stop))?,
+            watch("plimsoll-probe", move |stop| probe.run(stop))?,
+        ];
         Ok(Self {
             runtime,
             signals: Some(signals),
@@ -216,8 +241,7 @@ impl Server {
             shutdown,
             health,
             replication: replication_thread,
-            space,
-            space_stop,
+            watchers,
         })
     }
 
@@ -263,9 +287,11 @@ impl Server {
         if self.replication.join().is_err() {
             tracing::error!("the thread of replication panicked");
         }
-        drop(self.space_stop);
-        if self.space.join().is_err() {
-            tracing::error!("the thread that looks at the disk panicked");
+        for (thread, stop) in self.watchers {
+            drop(stop);
+            if thread.join().is_err() {
+                tracing::error!("a thread that watches panicked");
+            }
         }
         // Tasks hold the store; the runtime goes first, the store last.
         drop(self.runtime);
@@ -311,12 +337,41 @@ fn delays(options: &ServerOptions) -> Option<Arc<Delays>> {
     is_slow.then(|| Delays::new(spec.sync, spec.item))
 }
 
-fn disk_gate(options: &ServerOptions) -> HeadroomGate {
+/// The gates of what belongs to the machine, whichever store is in use.
+fn machine_gates(options: &ServerOptions) -> Result<MachineGates, ServerError> {
     let mode = options.config.protection;
-    match options.disk_floor_bytes {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpu = CpuGate::new(u32::try_from(processors).unwrap_or(u32::MAX), mode)?;
+    let disk = match options.disk_floor_bytes {
         Some(floor) => HeadroomGate::with_floor(floor, mode),
         None => HeadroomGate::new(mode),
+    };
+    Ok(MachineGates {
+        cpu: Turns::new(cpu),
+        reads: CapacityGate::reads(READS_MAX, mode)?,
+        memory: CapacityGate::memory(BODIES_BYTES_MAX, mode)?,
+        disk: Arc::new(disk),
+    })
+}
+
+/// As many files as the system allows: each connection is one, and the usual limit of
+/// 1,024 would be reached long before that of the listener.
+fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
+}
+
+/// A thread that runs until the sender is dropped.
+fn watch(
+    name: &str,
+    run: impl FnOnce(&Receiver<()>) + Send + 'static,
+) -> std::io::Result<(JoinHandle<()>, Sender<()>)> {
+    let (stop, stopped) = channel();
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&stopped))?;
+    Ok((thread, stop))
 }
 
 fn serve(

@@ -16,9 +16,9 @@ use plimsoll::write::Place;
 use plimsoll::{Flow, Timestamp};
 use plimsoll_daemon::{clock, metrics};
 use plimsoll_http::Vouched;
-use plimsoll_http::door::Ticket;
+use plimsoll_http::door::{Memory, Ticket};
 use plimsoll_http::idempotency::IdempotencyKey;
-use plimsoll_http::refusal::Face;
+use plimsoll_http::refusal::{Face, respond};
 use plimsoll_store::Revision;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault, VaultError};
 use serde_json::Value;
@@ -26,7 +26,7 @@ use tower::Service;
 
 use crate::classify::{VaultRoutes, patience, remote};
 use crate::dev::{SLOW_DISK_PATH, SlowDiskControl};
-use crate::face::{self, HttpResponse, json_response, message, text_response};
+use crate::face::{self, HttpResponse, Meter, Unreadable, json_response, message, text_response};
 use crate::gates::Gates;
 use crate::health::Health;
 use crate::in_flight::InFlight;
@@ -40,6 +40,9 @@ const INDEX_WAIT_MAX: Duration = Duration::from_secs(2);
 const FORWARDED_WAIT_MAX: Duration = Duration::from_millis(250);
 /// How often it is looked for.
 const INDEX_LOOK: Duration = Duration::from_millis(2);
+
+/// Smaller answers fit into the buffers that a connection has anyhow.
+const ANSWER_BYTES_FREE: u64 = 16 << 10;
 
 /// What every request shares.
 pub(crate) struct Shared {
@@ -58,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) following: Arc<Following>,
     /// The latest that is visible.
     pub(crate) revision: Arc<dyn Fn() -> Revision + Send + Sync>,
+    /// What a request costs besides, in dev mode.
+    pub(crate) cpu_cost: Option<Duration>,
 }
 
 /// What one listener allows without a token.
@@ -118,7 +123,9 @@ impl Api {
         }
         let place = parts.extensions.remove::<Ticket>().and_then(|ticket| ticket.take());
         let login = shared.routes.login(&parts, &body);
+        let memory = parts.extensions.get::<Memory>().cloned();
         let response = self.execute(&parts, &body, place, login).await;
+        let response = held_until_sent(response, memory).await;
         let elapsed = (shared.clock)().since(started);
         shared.metrics.record_request(login.is_some(), elapsed);
         response
@@ -132,13 +139,19 @@ impl Api {
         login: Option<Flow>,
     ) -> HttpResponse {
         let shared = &*self.shared;
-        let request = match face::decode(parts, body, remote(parts)) {
+        let request = match self.decode(parts, body) {
             Ok(request) => request,
+            Err(Unreadable::Rejected(rejection)) => {
+                return respond(&*shared.face, &parts.headers, rejection, false);
+            }
             Err(error) => return face::unreadable(&error),
         };
         let id = request.id.clone();
         if shared.vault.is_for_primary(request.operation, &request.path) {
             return self.forward(parts, body).await;
+        }
+        if let Some(cost) = shared.cpu_cost {
+            shared.spin(cost);
         }
         let key = parts.extensions.get::<IdempotencyKey>().map(IdempotencyKey::as_str);
         match shared.vault.handle_once(request, place, key).await {
@@ -203,6 +216,18 @@ impl Api {
         (!is_here()).then(|| message(412, "required index state not present"))
     }
 
+    /// What the body becomes counts against what the request holds of memory.
+    fn decode(&self, parts: &Parts, body: &[u8]) -> Result<VaultRequest, Unreadable> {
+        match parts.extensions.get::<Memory>() {
+            Some(memory) => {
+                let mut held = memory.lock();
+                let meter = Meter::new(&mut held, (self.shared.clock)());
+                face::decode(parts, body, remote(parts), &meter)
+            }
+            None => face::decode(parts, body, remote(parts), &Meter::unlimited()),
+        }
+    }
+
     async fn metrics(&self, parts: &Parts) -> HttpResponse {
         if !self.open.metrics
             && let Some(denied) = self.shared.denial(parts, "sys/metrics", "read").await
@@ -238,10 +263,11 @@ impl Shared {
         path: &str,
         wanted: &str,
     ) -> Option<HttpResponse> {
-        let mut request: VaultRequest = match face::decode(parts, b"", remote(parts)) {
-            Ok(request) => request,
-            Err(error) => return Some(face::unreadable(&error)),
-        };
+        let mut request: VaultRequest =
+            match face::decode(parts, b"", remote(parts), &Meter::unlimited()) {
+                Ok(request) => request,
+                Err(error) => return Some(face::unreadable(&error)),
+            };
         request.operation = Operation::Write;
         request.path = "sys/capabilities-self".to_owned();
         request.data.insert("paths".to_owned(), Value::from(vec![path]));
@@ -254,6 +280,14 @@ impl Shared {
             capabilities.iter().any(|capability| capability == wanted || capability == "root")
         });
         if granted { None } else { Some(message(403, "permission denied")) }
+    }
+
+    /// Keeps a processor busy.
+    fn spin(&self, cost: Duration) {
+        let began = (self.clock)();
+        while (self.clock)().since(began) < cost {
+            core::hint::spin_loop();
+        }
     }
 
     /// The metrics in Vault's formats; the token, if one was needed, is checked.
@@ -278,4 +312,34 @@ impl Shared {
 
 pub(crate) fn query(uri: &http::Uri) -> &str {
     uri.query().unwrap_or_default()
+}
+
+/// An answer that is large enough to matter counts as memory until it is sent: a
+/// client that reads slowly keeps it. What the request held is given back.
+async fn held_until_sent(response: HttpResponse, memory: Option<Memory>) -> HttpResponse {
+    let Some(memory) = memory else { return response };
+    let (parts, body) = response.into_parts();
+    // Complete: this never waits.
+    let Ok(body) = body.collect().await;
+    let body = body.to_bytes();
+    let bytes = body.len() as u64;
+    memory.lock().shrink_to(0);
+    if bytes < ANSWER_BYTES_FREE {
+        return HttpResponse::from_parts(parts, Full::new(body));
+    }
+    memory.lock().grow_regardless(bytes);
+    let counted = Bytes::from_owner(Counted { body, _memory: memory });
+    HttpResponse::from_parts(parts, Full::new(counted))
+}
+
+/// Bytes that are counted as long as they exist.
+struct Counted {
+    body: Bytes,
+    _memory: Memory,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }

@@ -13,8 +13,8 @@
 //! seen; [`mod@opaque`] is the one in front of a server that cannot.
 //! Quotas, the limits that operators set for their clients, are in [`quota`], and the
 //! windows in which they close a service on purpose in [`maintenance`].
-//! [`capacity`] guards what is counted in places or bytes (password hashing, reads,
-//! memory), [`headroom`] the free space of a disk.
+//! [`cpu`] guards the processors, [`capacity`] what is counted in places or bytes
+//! (password hashing, reads, memory), [`headroom`] the free space of a disk.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod appointment;
 mod bucket;
 pub mod capacity;
 mod controller;
+pub mod cpu;
 pub mod debt;
 mod demand;
 pub mod headroom;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use plimsoll::capacity::CapacityGate;
 use plimsoll::write::{Batch, CommitSample, Work, WriteGate, WriteGateConfig};
 use plimsoll::{Class, Cost, Demand, Flow, Mode, Rejection, Timestamp};
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
@@ -83,6 +84,34 @@ fn every_place_ends_in_exactly_one_way_under_any_schedule() {
             assert_eq!(ended.load(Ordering::SeqCst), 3 * REQUESTS);
             let snapshot = gate.snapshot(Timestamp::ZERO);
             assert_eq!((snapshot.reserved_units, snapshot.waiting_units), (0, 0));
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn capacity_is_never_exceeded_nor_lost_under_any_schedule() {
+    shuttle::check_random(
+        || {
+            let gate = CapacityGate::memory(4, Mode::Enforce).expect("not zero");
+            let clients: Vec<_> = (0..3u64)
+                .map(|client| {
+                    let gate = gate.clone();
+                    thread::spawn(move || {
+                        for _ in 0..REQUESTS {
+                            let held = gate.hold(Timestamp::ZERO, Class::Normal, 1 + client);
+                            let Ok(mut held) = held else { continue };
+                            let _ = held.grow(Timestamp::ZERO, 1);
+                            assert!(gate.held() <= 4);
+                            held.shrink_to(1);
+                        }
+                    })
+                })
+                .collect();
+            for client in clients {
+                client.join().expect("no panic");
+            }
+            assert_eq!(gate.held(), 0);
         },
         SCHEDULES,
     );

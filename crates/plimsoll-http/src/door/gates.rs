@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use plimsoll::capacity::CapacityGate;
 use plimsoll::headroom::HeadroomGate;
 use plimsoll::write::Admission;
+
+use crate::door::turns::Turns;
 
 /// The write gate, and whichever others guard what a server can run out of. A
 /// request passes all that its route touches, or none.
@@ -12,6 +15,12 @@ use plimsoll::write::Admission;
 pub struct Gates {
     /// The write queue.
     pub write: Arc<dyn Admission>,
+    /// The processors, for everything but open routes.
+    pub cpu: Option<Turns>,
+    /// Reads under way.
+    pub reads: Option<CapacityGate>,
+    /// Bytes of bodies, and what they become.
+    pub memory: Option<CapacityGate>,
     /// Free space on the disk, for writes that grow what is stored.
     pub disk: Option<Arc<HeadroomGate>>,
 }
@@ -19,6 +28,6 @@ pub struct Gates {
 impl From<Arc<dyn Admission>> for Gates {
     /// The write gate alone.
     fn from(write: Arc<dyn Admission>) -> Self {
-        Self { write, disk: None }
+        Self { write, cpu: None, reads: None, memory: None, disk: None }
     }
 }

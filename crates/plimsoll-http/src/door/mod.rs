@@ -7,19 +7,26 @@
 //! the body is in, the place is *taken*: a client that trickles its body holds
 //! nothing, and nobody is authenticated, decoded or hashed for without a place.
 //!
+//! Reads have places of their own, and whatever is admitted takes its [turn](Turns) at the
+//! processors.
+//!
 //! The place travels in the request's extensions as a [`Ticket`]. The service
 //! takes it out and hands it to whatever queues the work; if it never does, or the
 //! client goes away, or something panics, the place is given back by being dropped.
 
 mod gates;
 mod layer;
+mod memory;
 mod route;
 mod service;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod turns;
 
 pub use crate::door::gates::Gates;
 pub use crate::door::layer::{Door, DoorLayer};
+pub use crate::door::memory::Memory;
 pub use crate::door::route::{Classify, Route};
 pub use crate::door::ticket::Ticket;
+pub use crate::door::turns::Turns;

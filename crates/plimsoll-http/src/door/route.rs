@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use plimsoll::Demand;
+use plimsoll::{Class, Demand};
 
 /// Which way a request goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Route {
-    /// Past no gate: health, reads, everything that writes nothing.
+    /// Past no gate: health, and whatever else must be answered in any overload.
     Open,
+    /// Writes nothing; waits behind no write.
+    Read(Class),
     /// Through the write gate.
     Write(Demand),
     /// Administration that has not earned its class yet, because its token has

@@ -10,16 +10,22 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use plimsoll::{Demand, Reason};
+use plimsoll::capacity::Held;
+use plimsoll::cpu::Turn;
+use plimsoll::{Class, Demand, Mode, Reason, Rejection};
 use tokio::sync::SemaphorePermit;
 use tower_service::Service;
 
 use crate::body;
 use crate::door::gates::Gates;
 use crate::door::layer::{Door, Shared};
+use crate::door::memory::Memory;
 use crate::door::route::Route;
 use crate::door::ticket::Ticket;
 use crate::refusal::{Refusal, respond};
+
+/// A body that comes with its headers, in one segment or two.
+const SMALL_BODY_BYTES: u64 = 16 << 10;
 
 /// A future on the heap: one small allocation a request.
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -47,38 +53,98 @@ where
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let unread = !body.is_end_stream();
-            let entered = match enter(&shared, &parts) {
-                Ok(entered) => entered,
-                Err(refusal) => return Ok(respond(&*shared.face, &parts.headers, refusal, unread)),
-            };
-            let body = match body::read(body, shared.limits).await {
-                Ok(body) => body,
-                Err(error) => return Ok(respond(&*shared.face, &parts.headers, error, true)),
-            };
-            if let Entered::Asked(demand) = entered {
-                // The last byte is in: now the place is real.
-                let demand = shared.classify.refine(&parts, &body, demand);
-                match shared.gates.write.admit((shared.clock)(), &demand) {
-                    Ok(place) => drop(parts.extensions.insert(Ticket::new(place))),
-                    Err(rejection) => {
-                        return Ok(respond(&*shared.face, &parts.headers, rejection, false));
-                    }
+            let admitted = match admit(&shared, &mut parts, body).await {
+                Ok(admitted) => admitted,
+                Err(Refused { refusal, unread }) => {
+                    return Ok(respond(&*shared.face, &parts.headers, refusal, unread));
                 }
+            };
+            let Admitted { body, turn, _entered } = admitted;
+            let work = async { inner.call(Request::from_parts(parts, Full::new(body))).await };
+            match (turn, &shared.gates.cpu) {
+                (Some(turn), Some(turns)) => turns.run(turn, &*shared.clock, work).await,
+                _ => work.await,
             }
-            inner.call(Request::from_parts(parts, Full::new(body))).await
         })
     }
+}
+
+/// A request that is in.
+struct Admitted<'s> {
+    body: Bytes,
+    turn: Option<Turn>,
+    /// Held until the answer is there.
+    _entered: Entered<'s>,
+}
+
+/// One that is not.
+struct Refused {
+    refusal: Refusal,
+    /// Something of it may still be on its way.
+    unread: bool,
+}
+
+/// Everything before the service: on the headers, while the body comes, and when it is in.
+async fn admit<'s, B: Body<Data = Bytes>>(
+    shared: &'s Shared,
+    parts: &mut Parts,
+    body: B,
+) -> Result<Admitted<'s>, Refused> {
+    let unread = !body.is_end_stream() && !is_small(&body);
+    let refused = |unread| move |refusal| Refused { refusal, unread };
+    let entered = enter(shared, parts).map_err(refused(unread))?;
+    let memory = memory(shared, &entered).map_err(Refusal::from).map_err(refused(unread))?;
+    let mut come = 0;
+    let count = |bytes: u64| {
+        come += bytes;
+        match &memory {
+            // What fits into the buffers that a connection has anyhow waits for no room
+            // that large bodies take.
+            Some(memory) if come > SMALL_BODY_BYTES => {
+                memory.lock().grow((shared.clock)(), bytes.min(come - SMALL_BODY_BYTES))
+            }
+            _ => Ok(()),
+        }
+    };
+    let body = body::read(body, shared.limits, count).await.map_err(refused(true))?;
+    if let Some(memory) = memory {
+        parts.extensions.insert(memory);
+    }
+    // The last byte is in: now the places are real.
+    let turn = take_places(shared, &entered, parts, &body);
+    let turn = turn.map_err(Refusal::from).map_err(refused(false))?;
+    Ok(Admitted { body, turn, _entered: entered })
+}
+
+/// Whether what is left of a body is likely to be here already: it is read with the
+/// next request, and the connection can stay open. A client that is refused a hundred
+/// times must not connect a hundred times.
+fn is_small(body: &impl Body) -> bool {
+    body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY_BYTES)
 }
 
 /// How a request came past its headers.
 enum Entered<'s> {
     /// Nothing to ask.
     Open,
+    /// One of the reads.
+    Read(Class, #[expect(dead_code, reason = "held, not read")] Option<Held>),
     /// The gate would have room.
     Asked(Demand),
     /// One of the few lanes, held until the answer is there.
     Lane(#[expect(dead_code, reason = "held, not read")] SemaphorePermit<'s>),
+}
+
+impl Entered<'_> {
+    /// As what it asks for a turn; what has a lane has one of few.
+    const fn class(&self) -> Option<Class> {
+        match self {
+            Self::Open => None,
+            Self::Read(class, _) => Some(*class),
+            Self::Asked(demand) => Some(demand.class),
+            Self::Lane(_) => Some(Class::Critical),
+        }
+    }
 }
 
 /// Everything that the headers decide.
@@ -87,11 +153,18 @@ fn enter<'s>(shared: &'s Shared, parts: &Parts) -> Result<Entered<'s>, Refusal> 
         body::check_size(length, shared.limits)?;
     }
     let route = shared.classify.classify(parts);
-    let (Route::Write(demand) | Route::Administration(demand)) = route else {
-        return Ok(Entered::Open);
-    };
     let now = (shared.clock)();
-    let Gates { write, disk } = &shared.gates;
+    let Gates { write, cpu, reads, disk, .. } = &shared.gates;
+    let peek_cpu = |class| cpu.as_ref().map_or(Ok(()), |turns| turns.gate.peek(now, class));
+    let demand = match route {
+        Route::Open => return Ok(Entered::Open),
+        Route::Read(class) => {
+            peek_cpu(class)?;
+            let held = reads.as_ref().map(|reads| reads.hold(now, class, 1)).transpose()?;
+            return Ok(Entered::Read(class, held));
+        }
+        Route::Write(demand) | Route::Administration(demand) => demand,
+    };
     let refuse = |reason| Refusal::from(write.refuse(now, &demand, reason));
     if shared.classify.forced(parts) {
         return Err(refuse(Reason::Forced));
@@ -103,8 +176,40 @@ fn enter<'s>(shared: &'s Shared, parts: &Parts) -> Result<Entered<'s>, Refusal> 
         let lane = shared.administration.try_acquire();
         return lane.map(Entered::Lane).map_err(|_| refuse(Reason::Full));
     }
+    peek_cpu(demand.class)?;
     write.peek(now, &demand)?;
     Ok(Entered::Asked(demand))
+}
+
+/// Nothing of the memory gate as yet; open routes are asked for nothing.
+fn memory(shared: &Shared, entered: &Entered<'_>) -> Result<Option<Memory>, Rejection> {
+    let (Some(gate), Some(class)) = (&shared.gates.memory, entered.class()) else {
+        return Ok(None);
+    };
+    gate.hold((shared.clock)(), class, 0).map(|held| Some(Memory::new(held)))
+}
+
+/// Takes the places of a request whose body is in: in the write queue, which travels
+/// in its extensions, and at the processors.
+fn take_places(
+    shared: &Shared,
+    entered: &Entered<'_>,
+    parts: &mut Parts,
+    body: &Bytes,
+) -> Result<Option<Turn>, Rejection> {
+    let now = (shared.clock)();
+    let turn = match (&shared.gates.cpu, entered.class()) {
+        (Some(turns), Some(class)) if turns.gate.mode() != Mode::Off => {
+            Some(turns.gate.admit(now, class)?)
+        }
+        _ => None,
+    };
+    if let Entered::Asked(demand) = entered {
+        let demand = shared.classify.refine(parts, body, *demand);
+        let place = shared.gates.write.admit(now, &demand)?;
+        parts.extensions.insert(Ticket::new(place));
+    }
+    Ok(turn)
 }
 
 fn content_length(parts: &Parts) -> Option<u64> {

@@ -10,8 +10,10 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
+use plimsoll::capacity::CapacityGate;
+use plimsoll::cpu::CpuGate;
 use plimsoll::write::{Admission, Batch, CommitSample, Work, WriteGate, WriteGateConfig};
-use plimsoll::{Class, Cost, Demand, Flow, Mode, Rejection, Timestamp};
+use plimsoll::{Class, Controller, Cost, Demand, Flow, Mode, Rejection, Timestamp};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
@@ -28,7 +30,7 @@ impl Work for Job {
     fn turned_away(self, _: Rejection) {}
 }
 
-/// Everything but `/open` writes; `/admin` is administration.
+/// Everything but `/open` and `/read` writes; `/admin` is administration.
 struct Routes;
 
 impl Classify for Routes {
@@ -37,6 +39,7 @@ impl Classify for Routes {
         let demand = Demand { class: Class::Normal, flow: Flow(1), cost, deadline: None };
         match parts.uri.path() {
             "/open" => Route::Open,
+            "/read" => Route::Read(Class::Normal),
             "/admin" => Route::Administration(demand),
             _ => Route::Write(demand),
         }
@@ -57,9 +60,16 @@ fn gate() -> WriteGate<Job> {
 }
 
 fn door(gate: &WriteGate<Job>) -> DoorLayer {
-    let limits = BodyLimits { bytes_max: 64, time_max: Duration::from_secs(1) };
+    door_to(Gates::from(Arc::new(gate.clone()) as Arc<dyn Admission>))
+}
+
+fn door_to(gates: Gates) -> DoorLayer {
+    door_with(gates, BodyLimits { bytes_max: 64, time_max: Duration::from_secs(1) })
+}
+
+fn door_with(gates: Gates, limits: BodyLimits) -> DoorLayer {
     DoorLayer::new(
-        Arc::new(gate.clone()) as Arc<dyn Admission>,
+        gates,
         Arc::new(Routes),
         Arc::new(VaultFace::default()),
         Arc::new(|| Timestamp::ZERO),
@@ -237,4 +247,84 @@ fn what_is_displaced_before_the_service_takes_its_place_is_not_queued() {
 
 fn demand() -> Demand {
     Demand { class: Class::Normal, flow: Flow(9), cost: Cost::item(512), deadline: None }
+}
+
+/// A door to a CPU gate for one processor at which a turn takes a second.
+fn slow_processor() -> (Gates, CpuGate) {
+    let cpu = CpuGate::new(1, Mode::Enforce).expect("one");
+    let mut turn = cpu.admit(Timestamp::ZERO, Class::Normal).expect("empty");
+    turn.begin(Timestamp::ZERO);
+    turn.end(Timestamp::ZERO + Duration::from_secs(1));
+    let mut gates = Gates::from(Arc::new(gate()) as Arc<dyn Admission>);
+    gates.cpu = Some(Turns::new(cpu.clone()));
+    (gates, cpu)
+}
+
+#[tokio::test]
+async fn work_takes_turns_and_what_would_wait_too_long_is_refused_unread() {
+    let (gates, cpu) = slow_processor();
+    let _waits = cpu.admit(Timestamp::ZERO, Class::Normal).expect("nobody waits");
+    let service = door_to(gates).layer(service_fn(ok));
+    for (path, status) in [("/read", 503), ("/write", 503), ("/admin", 200), ("/open", 200)] {
+        let response = service.clone().oneshot(request(path, "{}")).await.expect("infallible");
+        assert_eq!(response.status(), status, "{path}");
+        if status == 503 {
+            assert_eq!(body(response).await["gate"], "cpu");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_arrived_is_looked_at_before_any_work_begins() {
+    let (gates, cpu) = slow_processor();
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    let service = door_to(gates).layer(service_fn(move |request: Request<Full<Bytes>>| {
+        seen.lock().expect("no panic").push("work");
+        ok(request)
+    }));
+    let first = tokio::spawn(service.clone().oneshot(request("/read", "")));
+    let looked = Arc::clone(&order);
+    let second = tokio::spawn(async move {
+        looked.lock().expect("no panic").push("looked at");
+    });
+    first.await.expect("no panic").expect("infallible");
+    second.await.expect("no panic");
+    assert_eq!(*order.lock().expect("no panic"), ["looked at", "work"]);
+    assert!(cpu.snapshot(Timestamp::ZERO).saturation < 1e-9);
+}
+
+#[tokio::test]
+async fn a_large_body_is_counted_and_given_back_and_a_small_one_waits_for_no_room() {
+    let memory = CapacityGate::memory(10_000, Mode::Enforce).expect("not zero");
+    let mut gates = Gates::from(Arc::new(gate()) as Arc<dyn Admission>);
+    gates.memory = Some(memory.clone());
+    let held = memory.clone();
+    let layer = door_with(gates, BodyLimits { bytes_max: 1 << 20, ..BodyLimits::default() });
+    let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
+        assert!(request.extensions().get::<Memory>().is_some());
+        let response = Response::new(Full::from(held.held().to_string()));
+        async move { Ok::<_, Infallible>(response) }
+    }));
+    let large = "x".repeat((16 << 10) + 6_000).leak();
+    let response = service.clone().oneshot(request("/write", large)).await.expect("infallible");
+    assert_eq!((body(response).await, memory.held()), (6_000.into(), 0));
+    let _other = memory.hold(Timestamp::ZERO, Class::Normal, 5_000).expect("room");
+    let response = service.clone().oneshot(request("/write", large)).await.expect("infallible");
+    assert_eq!(body(response).await["gate"], "memory");
+    let response = service.oneshot(request("/write", "small")).await.expect("infallible");
+    assert_eq!((response.status(), memory.held()), (StatusCode::OK, 5_000));
+}
+
+#[tokio::test]
+async fn reads_have_places_of_their_own() {
+    let reads = CapacityGate::reads(1, Mode::Enforce).expect("not zero");
+    let mut gates = Gates::from(Arc::new(gate()) as Arc<dyn Admission>);
+    gates.reads = Some(reads.clone());
+    let service = door_to(gates).layer(service_fn(ok));
+    let _one = reads.hold(Timestamp::ZERO, Class::Normal, 1).expect("room");
+    for (path, status) in [("/read", 503), ("/write", 200), ("/open", 200)] {
+        let response = service.clone().oneshot(request(path, "")).await.expect("infallible");
+        assert_eq!(response.status(), status, "{path}");
+    }
 }

@@ -5,10 +5,13 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use plimsoll::Rejection;
 use plimsoll_http::vault::{BadPath, api_path, token};
 use plimsoll_vault::{Operation, Request};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+
+use crate::face::json::{DECODED_BYTES_MAX, Meter, Undecoded};
 
 /// Why an HTTP request is no request of the API.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,10 @@ pub(crate) enum Unreadable {
     /// silence.
     #[error("{0} is not supported by this server")]
     Unsupported(&'static str),
+    #[error("request body exceeds {DECODED_BYTES_MAX} bytes when it is decoded")]
+    TooLarge,
+    #[error("overloaded, try again later")]
+    Rejected(Rejection),
     #[error("failed to parse JSON input: expected an object")]
     NotObject,
     /// Line and column, but nothing of the text: it may be a secret.
@@ -38,6 +45,8 @@ impl Unreadable {
         match self {
             Self::NotApi => 404,
             Self::Method => 405,
+            Self::TooLarge => 413,
+            Self::Rejected(_) => 503,
             Self::Path(_)
             | Self::Repeated(_)
             | Self::Unsupported(_)
@@ -50,7 +59,12 @@ impl Unreadable {
 /// More query parameters than any client sends.
 const QUERY_PARAMETERS_MAX: usize = 64;
 
-pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Result<Request, Unreadable> {
+pub(crate) fn decode(
+    parts: &Parts,
+    body: &[u8],
+    remote: IpAddr,
+    meter: &Meter<'_>,
+) -> Result<Request, Unreadable> {
     let path = api_path(parts.uri.path()).ok_or(Unreadable::NotApi)??;
     if let Some(header) = repeated_credential(&parts.headers) {
         return Err(Unreadable::Repeated(header));
@@ -61,7 +75,7 @@ pub(crate) fn decode(parts: &Parts, body: &[u8], remote: IpAddr) -> Result<Reque
     let query = query(parts.uri.query().unwrap_or_default());
     let operation = operation(&parts.method, &query).ok_or(Unreadable::Method)?;
     let data = match operation {
-        Operation::Write | Operation::Patch => object(body)?,
+        Operation::Write | Operation::Patch => object(body, meter)?,
         // A body has no meaning here; query parameters may.
         Operation::Read | Operation::List | Operation::Delete => Map::new(),
     };
@@ -114,14 +128,18 @@ pub(crate) fn query(query: &str) -> BTreeMap<String, String> {
     form_urlencoded::parse(query.as_bytes()).into_owned().take(QUERY_PARAMETERS_MAX).collect()
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, Unreadable> {
+fn object(body: &[u8], meter: &Meter<'_>) -> Result<Map<String, Value>, Unreadable> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(body) {
+    match meter.decode(body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(Unreadable::NotObject),
-        Err(error) => Err(Unreadable::Json { line: error.line(), column: error.column() }),
+        Err(Undecoded::Syntax(error)) => {
+            Err(Unreadable::Json { line: error.line(), column: error.column() })
+        }
+        Err(Undecoded::TooLarge) => Err(Unreadable::TooLarge),
+        Err(Undecoded::Rejected(rejection)) => Err(Unreadable::Rejected(rejection)),
     }
 }

@@ -6,11 +6,13 @@
 
 mod decode;
 mod encode;
+mod json;
 
 pub(crate) use crate::face::decode::{Unreadable, decode, operation, query};
 pub(crate) use crate::face::encode::{
     encode, error, json_response, message, text_response, unreadable,
 };
+pub(crate) use crate::face::json::Meter;
 
 /// A response of this server.
 pub(crate) type HttpResponse = http::Response<http_body_util::Full<bytes::Bytes>>;

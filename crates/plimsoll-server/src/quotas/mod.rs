@@ -17,7 +17,7 @@ use plimsoll_vault::Vault;
 use plimsoll_vault::quota::{GroupBy, Rule, VIOLATIONS_NAME};
 use tokio::sync::Semaphore;
 
-use crate::face;
+use crate::face::{self, Meter};
 
 pub use crate::quotas::key_vault::KeyVault;
 pub(crate) use crate::quotas::key_vault::{KeyVaultOptions, OperationPattern};
@@ -71,7 +71,8 @@ impl VaultQuotas {
     /// Tells the audit log, if it wants to know, without waiting for it.
     fn audit(&self, parts: &Parts) {
         let Ok(permit) = Arc::clone(&self.audits).try_acquire_owned() else { return };
-        let Ok(request) = face::decode(parts, b"", Client::of(&parts.extensions).address) else {
+        let (remote, meter) = (Client::of(&parts.extensions).address, Meter::unlimited());
+        let Ok(request) = face::decode(parts, b"", remote, &meter) else {
             return;
         };
         let vault = Arc::clone(&self.vault);

@@ -85,7 +85,7 @@ where
             if is_short(&parts)
                 && let Some(body) = left.take()
             {
-                whole = match body::read(body, this.limits).await {
+                whole = match body::read(body, this.limits, |_| Ok(())).await {
                     Ok(whole) => whole,
                     Err(error) => return Ok(respond(&*this.face, &parts.headers, error, true)),
                 };

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use plimsoll::headroom::HeadroomGate;
 use plimsoll::write::Admission;
 use plimsoll::{Class, Demand, Mode, Timestamp};
 use plimsoll_http::body::BodyLimits;
@@ -24,7 +24,7 @@ use tower::Layer;
 use crate::classify::VaultRoutes;
 use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions};
 use crate::dev::SlowDiskControl;
-use crate::gates::Gates;
+use crate::gates::{Gates, MachineGates};
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::maintenance;
@@ -47,10 +47,14 @@ pub(crate) struct Builder {
     pub(crate) face: Arc<dyn Face>,
     pub(crate) key_vaults: Arc<[KeyVault]>,
     pub(crate) maintenance: Maintenance,
-    /// Of the free space, whichever store is in it.
-    pub(crate) disk: Arc<HeadroomGate>,
     /// The primary, if there is one.
     pub(crate) following: Arc<Following>,
+    /// Of what belongs to the machine, whichever store is in use.
+    pub(crate) gates: MachineGates,
+    /// The clock by which all gates count.
+    pub(crate) clock: plimsoll_store::Clock,
+    /// What a request costs besides, in dev mode.
+    pub(crate) cpu_cost: Option<Duration>,
     /// In dev mode: the disk can be slowed down later, so it is always wrapped.
     pub(crate) delays: Option<Arc<Delays>>,
 }
@@ -70,6 +74,7 @@ impl Builder {
         let mut open = OpenOptions::on(self.disk(dir)?);
         let mode = before.map_or(self.config.protection, |stack| stack.shared.gates.write.mode());
         open.mode = mode;
+        open.clock = self.clock;
         open.observer = Arc::clone(&self.metrics) as _;
         open.following = matches!(role, Role::Secondary(_));
         // Until it is known whether anybody follows.
@@ -135,7 +140,7 @@ impl Builder {
         let vault = Vault::open(Arc::clone(store) as Arc<dyn Store>, options)?;
 
         let crypto = vault.crypto_gate().clone();
-        let gates = Gates { write: gate, crypto, disk: Arc::clone(&self.disk) };
+        let gates = Gates { write: gate, crypto, machine: self.gates.clone() };
         gates.set_mode(mode);
         let logins = Arc::new(Vouched::default());
         let routes =
@@ -150,8 +155,12 @@ impl Builder {
             storage_fault: Arc::new(move || fault.health().err().map(|fault| fault.to_string())),
         };
         let slow_disk = self.delays.clone();
-        let slow_disk = slow_disk
-            .map(|delays| SlowDiskControl::new(move |spec| delays.set(spec.sync, spec.item)));
+        let slow_disk = slow_disk.map(|delays| {
+            SlowDiskControl::new(move |spec| {
+                delays.set(spec.sync, spec.item);
+                delays.hang(spec.hang);
+            })
+        });
         Ok(Shared {
             vault,
             gates,
@@ -166,6 +175,7 @@ impl Builder {
             slow_disk,
             following: Arc::clone(&self.following),
             revision: Arc::new(move || at.position().0),
+            cpu_cost: self.cpu_cost,
         })
     }
 }

@@ -39,3 +39,16 @@ fn a_full_disk_refuses_what_grows_and_serves_the_rest() {
     let refused = "plimsoll_gate_refused{gate=\"disk\",class=\"normal\",reason=\"no_space\"} 1";
     assert!(metrics.contains(refused), "{metrics}");
 }
+
+#[test]
+fn a_body_that_inflates_beyond_any_request_is_413() {
+    let server = Running::dev();
+    server.mount_kv1();
+    let bomb = format!("{{\"k\":[{}0]}}", "{\"\":0},".repeat(150_000));
+    let answer = server.call("POST", "kv/a").token(ROOT).body(bomb).send();
+    answer.refuses(413, "when it is decoded");
+    server.post("kv/a", &json!({ "k": 1 })).is(204);
+    let metrics = server.get("sys/metrics?format=prometheus").body;
+    let metrics = String::from_utf8_lossy(&metrics);
+    assert!(metrics.contains("plimsoll_gate_saturation{gate=\"memory\"} 0\n"), "{metrics}");
+}

@@ -24,6 +24,8 @@ const SPIN: Duration = Duration::from_micros(120);
 pub struct Delays {
     sync_nanos: AtomicU64,
     item_nanos: AtomicU64,
+    /// Once, by the next sync.
+    hang_nanos: AtomicU64,
     device: Mutex<()>,
 }
 
@@ -39,6 +41,11 @@ impl Delays {
     pub fn set(&self, sync: Duration, item: Duration) {
         self.sync_nanos.store(nanos(sync), Ordering::Relaxed);
         self.item_nanos.store(nanos(item), Ordering::Relaxed);
+    }
+
+    /// The next sync takes so much longer, once.
+    pub fn hang(&self, hang: Duration) {
+        self.hang_nanos.store(nanos(hang), Ordering::Relaxed);
     }
 
     /// The delay of a sync and that of a transaction.
@@ -140,7 +147,8 @@ impl File for SlowFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let (sync, _) = self.delays.get();
-        self.delays.occupy(sync, || self.inner.sync_data())
+        let hang = Duration::from_nanos(self.delays.hang_nanos.swap(0, Ordering::Relaxed));
+        self.delays.occupy(sync + hang, || self.inner.sync_data())
     }
 
     fn begin_group(&self, items: u32) {

@@ -49,7 +49,14 @@ pub(crate) fn dev_options(dir: PathBuf) -> ServerOptions {
     let mut config = Config::new(dir);
     config.listeners = vec![ListenerOptions::plain(any_port())];
     let dev = Some(DevOptions { root_token: Some(ROOT.to_owned()) });
-    ServerOptions { config, config_file: None, dev, slow_disk: None, disk_floor_bytes: None }
+    ServerOptions {
+        config,
+        config_file: None,
+        dev,
+        slow_disk: None,
+        cpu_cost: None,
+        disk_floor_bytes: None,
+    }
 }
 
 /// The same directory as an operator would run it: nothing is unsealed by itself.

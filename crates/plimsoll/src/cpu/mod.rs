@@ -1,0 +1,244 @@
+//! The CPU gate: how long a request waits for a processor.
+//!
+//! An overloaded server wastes its processors on requests whose clients have gone. Nothing
+//! that it usually looks at tells: utilisation is 100 % on a good day, and a task
+//! that times its own wake-up stays under milliseconds while clients wait for seconds,
+//! because what waits, waits in the kernel, before anybody has looked at it. So the
+//! queue is first made visible, and then limited, like that of the write gate:
+//!
+//! - Looking at a request - reading its head, deciding - comes before working for one.
+//!   Whoever is admitted gets a [`Turn`]: as many turns run at a time as there are
+//!   processors, and between two of them everything that has arrived is looked at.
+//!   What waits then waits here, where it can be counted, and a refusal is
+//!   given within the time of a turn, whatever the load.
+//! - A request is admitted while the turns before it take less than the *budget*, at the
+//!   pace at which turns have come of late. That is what bounds the latency of the accepted. Nobody
+//!   estimates what the processors can do: they do it, one turn after the other,
+//!   with all the time that looking and refusing leave them.
+//! - What cannot be counted is measured: a probe asks the server what any client could
+//!   ask, all the time, and what it waits even at best is taken off the budget. It is the
+//!   *least* wait of an interval that counts, the standing queue: single
+//!   waits come and go with every batch of arrivals, and whoever heeds them refuses
+//!   clients at two thirds of the peak.
+//!
+//! Nobody is refused while no turn waits. [`Class::Low`] has half of the budget,
+//! [`Class::High`] one and a half; [`Class::Critical`] always passes.
+
+mod standing;
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+use std::sync::{Arc, PoisonError};
+
+use crate::Timestamp;
+use crate::appointment::Appointments;
+use crate::controller::{Controller, GateSnapshot};
+use crate::cpu::standing::Standing;
+use crate::demand::Class;
+use crate::mode::{AtomicMode, Mode};
+use crate::sync::{Mutex, MutexGuard};
+use crate::tally::Tally;
+use crate::verdict::{Gate, Reason, Rejection};
+
+/// The wait for a turn that is put up with. Longer than any batch of arrivals is at
+/// two thirds of the peak; half of what a client would call a delay.
+const BUDGET: Duration = Duration::from_millis(40);
+/// Weight of a new sample of what a turn costs, and by how much one may exceed the
+/// mean: a list of a million keys says little about the next request.
+const ALPHA: f64 = 0.05;
+const SAMPLE_MAX: f64 = 4.0;
+
+/// A gate for no processor at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid CPU gate: at least one turn must run")]
+pub struct InvalidCpuGate;
+
+/// See the module. Clones share the gate.
+#[derive(Clone, Debug)]
+pub struct CpuGate(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    lanes: u32,
+    state: Mutex<State>,
+    mode: AtomicMode,
+    tally: Tally,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Admitted, not begun.
+    waiting: u32,
+    /// What a turn takes of a processor, with all the looking and refusing that comes
+    /// before the next one.
+    seconds: f64,
+    /// When a turn ended while another waited: it is between two such ends that a
+    /// processor was busy all the time.
+    ended_busy: Option<Timestamp>,
+    standing: Standing,
+    appointments: Appointments,
+}
+
+impl CpuGate {
+    /// A gate in front of so many `processors`.
+    ///
+    /// # Errors
+    /// None.
+    pub fn new(processors: u32, mode: Mode) -> Result<Self, InvalidCpuGate> {
+        if processors == 0 {
+            return Err(InvalidCpuGate);
+        }
+        let state = Mutex::new(State::default());
+        let (mode, tally) = (AtomicMode::new(mode), Tally::default());
+        Ok(Self(Arc::new(Shared { lanes: processors, state, mode, tally })))
+    }
+
+    /// Turns that may run at a time.
+    pub fn lanes(&self) -> u32 {
+        self.0.lanes
+    }
+
+    /// What is done with verdicts.
+    pub fn mode(&self) -> Mode {
+        self.0.mode.load()
+    }
+
+    /// Asks for a turn.
+    ///
+    /// # Errors
+    /// Those before it take too long.
+    pub fn admit(&self, now: Timestamp, class: Class) -> Result<Turn, Rejection> {
+        let mut state = self.0.lock();
+        self.0.tally.offered(now);
+        if state.is_full(self.0.lanes, class) {
+            let rejection = self.0.refuse(&mut state, now, class);
+            if self.mode() == Mode::Enforce {
+                return Err(rejection);
+            }
+        }
+        state.waiting += 1;
+        drop(state);
+        Ok(Turn { gate: Arc::clone(&self.0), stage: Stage::Waiting })
+    }
+
+    /// What [`CpuGate::admit`] would say; takes nothing, and counts a refusal only.
+    ///
+    /// # Errors
+    /// The request would be refused.
+    pub fn peek(&self, now: Timestamp, class: Class) -> Result<(), Rejection> {
+        let mut state = self.0.lock();
+        if self.mode() != Mode::Enforce || !state.is_full(self.0.lanes, class) {
+            return Ok(());
+        }
+        self.0.tally.offered(now);
+        Err(self.0.refuse(&mut state, now, class))
+    }
+
+    /// Tells how long a probe waited that asked for next to nothing, or has been
+    /// waiting so far. Call it some fifty times a second.
+    pub fn probed(&self, wait: Duration) {
+        self.0.lock().standing.record(wait);
+    }
+}
+
+impl Controller for CpuGate {
+    fn snapshot(&self, now: Timestamp) -> GateSnapshot {
+        let wait = self.0.lock().wait(self.0.lanes);
+        let saturation = wait / BUDGET.as_secs_f64();
+        self.0.tally.snapshot(now, Gate::Cpu, self.mode(), saturation)
+    }
+
+    fn set_mode(&self, mode: Mode) {
+        self.0.mode.store(mode);
+    }
+}
+
+impl Shared {
+    fn refuse(&self, state: &mut State, now: Timestamp, class: Class) -> Rejection {
+        self.tally.refused(now, class, Reason::Full);
+        let rate = f64::from(self.lanes) / state.seconds;
+        let taken = state.wait(self.lanes) / BUDGET.as_secs_f64();
+        let retry_after = state.appointments.book(now, 1, rate, taken);
+        Rejection { gate: Gate::Cpu, reason: Reason::Full, retry_after }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock panics, and numbers cannot be left half-made.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What a newcomer would wait, in seconds.
+    fn wait(&self, lanes: u32) -> f64 {
+        let turns = f64::from(self.waiting) * self.seconds / f64::from(lanes);
+        self.standing.wait().as_secs_f64() + turns
+    }
+
+    fn is_full(&self, lanes: u32, class: Class) -> bool {
+        let budgets = match class {
+            Class::Low => 0.5,
+            Class::Normal => 1.0,
+            Class::High => 1.5,
+            Class::Critical => return false,
+        };
+        self.waiting >= lanes && self.wait(lanes) > budgets * BUDGET.as_secs_f64()
+    }
+
+    fn ended(&mut self, began: Timestamp, now: Timestamp, lanes: u32) {
+        let alone = now.since(began).as_secs_f64();
+        let busy = self.ended_busy.map(|last| now.since(last).as_secs_f64() * f64::from(lanes));
+        self.ended_busy = (self.waiting > 0).then_some(now);
+        self.learn(busy.map_or(alone, |busy| busy.max(alone)));
+    }
+
+    fn learn(&mut self, seconds: f64) {
+        if self.seconds == 0.0 {
+            self.seconds = seconds;
+        }
+        let sample = seconds.min(self.seconds * SAMPLE_MAX);
+        self.seconds += ALPHA * (sample - self.seconds);
+    }
+}
+
+/// The right to use a processor once, when it is its turn. Dropped on any path, it
+/// gives back what it holds.
+#[derive(Debug)]
+pub struct Turn {
+    gate: Arc<Shared>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Waiting,
+    Running(Timestamp),
+    Over,
+}
+
+impl Turn {
+    /// It is its turn.
+    pub fn begin(&mut self, now: Timestamp) {
+        if matches!(self.stage, Stage::Waiting) {
+            self.gate.lock().waiting -= 1;
+            self.stage = Stage::Running(now);
+        }
+    }
+
+    /// It waits for something else than a processor now, or is done.
+    pub fn end(&mut self, now: Timestamp) {
+        if let Stage::Running(began) = self.stage {
+            self.gate.lock().ended(began, now, self.gate.lanes);
+            self.stage = Stage::Over;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Waiting) {
+            self.gate.lock().waiting -= 1;
+        }
+    }
+}
