@@ -12,6 +12,7 @@ use std::{
 
 use plimsoll_lab::{
     lab::{Contender, Law, contest, pass_marks, shipped},
+    opaque,
     rivals::{CATALOG, Mutant},
     scenario::{Scenario, parse},
 };
@@ -95,5 +96,63 @@ fn every_rival_runs_at_every_setting() {
             let (score, ..) = contest(&scenario, &contender, 1).unwrap();
             assert!(score.goodput.is_finite() && score.success > 0.0, "{contender:?}");
         }
+    }
+}
+
+/// What a contender misses before upstreams that cannot be seen, at every seed.
+fn missed_opaque(scenarios: &[opaque::Scenario], contender: opaque::Contender) -> Vec<String> {
+    let (next, missed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    missed.lock().unwrap().extend(missed_in(scenario, &contender));
+                }
+            });
+        }
+    });
+    missed.into_inner().unwrap()
+}
+
+fn missed_in(scenario: &opaque::Scenario, contender: &opaque::Contender) -> Vec<String> {
+    // The best limit is sought once; what it does is measured at every seed.
+    let (found, _) = opaque::best_fixed(scenario, OPAQUE_SEEDS[0]).unwrap();
+    let score = |contender: &opaque::Contender, seed| {
+        opaque::Score::new(scenario, &opaque::contest(scenario, contender, seed).unwrap())
+    };
+    let mut missed = Vec::new();
+    for seed in OPAQUE_SEEDS {
+        let fixed = score(&opaque::Contender::Fixed(found.limit), seed);
+        let best = opaque::BestFixed { limit: found.limit, score: fixed };
+        let marks = opaque::pass_marks(scenario, &score(contender, seed), &best);
+        missed.extend(marks.iter().filter(|mark| !mark.holds).map(|mark| {
+            let name = &scenario.name;
+            format!("{name} seed {seed}: {} {:.4}, mark {:.4}", mark.what, mark.measured, mark.mark)
+        }));
+    }
+    missed
+}
+
+const OPAQUE_SEEDS: [u64; 3] = [1, 2, 3];
+
+#[test]
+fn the_opaque_gate_holds_every_pass_mark() {
+    let mut scenarios = opaque::shipped().unwrap();
+    // The hours are for the command.
+    scenarios.retain(|scenario| scenario.seconds() < 600.0);
+    assert!(scenarios.len() > 25);
+    let missed = missed_opaque(&scenarios, opaque::Contender::Gate);
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn no_opaque_mutant_holds_them() {
+    let few = ["opaque-1-overload/4-cores", "opaque-1-overload/thrashing"];
+    let mut scenarios = opaque::shipped().unwrap();
+    scenarios.retain(|scenario| few.contains(&scenario.name.as_str()));
+    assert_eq!(scenarios.len(), few.len());
+    use opaque::Contender::{AlwaysAdmit, AlwaysReject, Frozen};
+    for mutant in [Frozen, AlwaysAdmit, AlwaysReject] {
+        assert!(!missed_opaque(&scenarios, mutant).is_empty(), "{mutant:?} goes unnoticed");
     }
 }
