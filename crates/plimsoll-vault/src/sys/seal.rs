@@ -18,7 +18,7 @@ use crate::vault::{Initialized, Status, Vault};
 
 /// Whether a request was one of these.
 pub(crate) enum Opened {
-    Answered(Result<Response, VaultError>),
+    Answered(Box<Result<Response, VaultError>>),
     Onwards(Request, Option<Place>),
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn open(vault: &Arc<Vault>, request: Request, place: Option<Pla
         ("sys/seal", Operation::Write) if vault.is_sealed() => Ok(Response::default()),
         _ => return Opened::Onwards(request, place),
     };
-    Opened::Answered(answer)
+    Opened::Answered(Box::new(answer))
 }
 
 fn seal_status(status: &Status) -> Response {

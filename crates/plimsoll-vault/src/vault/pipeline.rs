@@ -58,7 +58,7 @@ impl Vault {
             return Err(VaultError::invalid("the body is nested too deeply"));
         }
         let (request, place) = match sys::open(self, request, place).await {
-            sys::Opened::Answered(answer) => return answer,
+            sys::Opened::Answered(answer) => return *answer,
             sys::Opened::Onwards(request, place) => (request, place),
         };
         if self.is_sealed() {
