@@ -6,6 +6,7 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::EXPECT;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -90,7 +91,9 @@ async fn admit<'s, B: Body<Data = Bytes>>(
     parts: &mut Parts,
     body: B,
 ) -> Result<Admitted<'s>, Refused> {
-    let unread = !body.is_end_stream() && !is_small(&body);
+    // Who asks first whether to send a body has not sent it, and may send it yet.
+    let waits = parts.headers.contains_key(EXPECT);
+    let unread = !body.is_end_stream() && (waits || !is_small(&body));
     let refused = |unread| move |refusal| Refused { refusal, unread };
     let entered = enter(shared, parts).map_err(refused(unread))?;
     let memory = memory(shared, &entered).map_err(Refusal::from).map_err(refused(unread))?;
