@@ -219,8 +219,9 @@ fn a_refused_login_leaves_the_secret_id_unspent() {
     let role_id = server.mount_role(&json!({ "secret_id_num_uses": 1 }));
     let logins: Vec<Value> =
         (0..64).map(|_| json!({ "role_id": role_id, "secret_id": server.secret_id() })).collect();
-    // B_eff = k f/(1 - f) with k = 10/10: 19 logins may wait.
-    let server = server.again_on_a_slow_disk("sync=10ms,item=10ms");
+    // The line is at its least, 16 logins, and a batch of them takes .65 s: long enough
+    // for all 64 to arrive meanwhile, on a machine that has much else to do, too.
+    let server = server.again_on_a_slow_disk("sync=10ms,item=40ms");
     let call = |login: &Value| server.call("POST", "auth/approle/login").json(login);
     let answers = at_once(logins.iter().map(call).collect());
     server.slow_disk("sync=0,item=0");

@@ -6,9 +6,12 @@ use std::path::Path;
 use plimsoll_listener::TlsConfig;
 use plimsoll_server::config::{Config, StaticSeal};
 
-use crate::support::{Running, dev_options, plain_options, refused_start};
+use crate::support::{Running, dev_options, eventually, plain_options, refused_start};
 
 /// Names and sizes of everything in a directory.
+/// What a segment of the log has when it is ready.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
 fn contents(dir: &Path) -> Vec<(String, u64)> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     let mut contents: Vec<_> = entries
@@ -44,7 +47,12 @@ fn a_port_in_use_touches_no_directory() {
 #[test]
 fn a_second_server_on_a_directory_is_refused_and_the_first_goes_on() {
     let running = Running::dev();
-    let before = contents(running.dir.path());
+    // The first goes on preparing its next segment: what is there must stand still.
+    let before = eventually("the next segment of the log", || {
+        let contents = contents(running.dir.path());
+        let ready = contents.iter().filter(|(_, bytes)| *bytes == SEGMENT_BYTES).count();
+        (ready == 2).then_some(contents)
+    });
     for options in [dev_options, plain_options] {
         let error = refused_start(&options(running.dir.path().to_owned()));
         says(&error, &["in use by another process", &running.dir.path().display().to_string()]);
