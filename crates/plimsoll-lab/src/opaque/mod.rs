@@ -9,7 +9,7 @@
 //! - [`Scenario`]: a file, as `lab/scenarios/opaque-*.toml`
 //! - [`Proxy`]: what decides; the gate that ships, or a limiter of the [`rivals`]
 //! - [`simulate`]: one run
-//! - [`judge`]: a run against the best fixed limit
+//! - [`contest`](contest()): a run against the best fixed limit
 //!
 //! [`rivals`]: crate::rivals
 

@@ -4,7 +4,7 @@
 //! its own that is kept behind the barrier, and hands out one token for each secondary.
 //! A secondary shows its token once, is given the primary's root key encrypted to it,
 //! takes a snapshot, and from then on every group of the log in order
-//! ([`follow`]). It answers reads itself and passes writes on ([`forward`]).
+//! ([`follow`]). It answers reads itself and passes writes on ([`mod@forward`]).
 //!
 //! Everything here runs on threads of its own: neither a storm of writes on the primary
 //! nor one of reads on the secondary stands in line with it, and no gate is asked.

@@ -1,6 +1,6 @@
 //! Quotas: what operators allow their clients, with Vault's API.
 //!
-//! A quota has a [scope](scope): everything, a mount, a path or the paths below a
+//! A quota has a [scope]: everything, a mount, a path or the paths below a
 //! prefix, a role of an auth method. Of all quotas that a request falls under, those
 //! of the most specific scope apply, and only they. Several quotas of one scope are
 //! several windows ("10 a second and 100 a minute") as long as their intervals
