@@ -23,6 +23,8 @@ pub(crate) struct Gates {
     pub(crate) write: Arc<dyn Admission>,
     pub(crate) crypto: CapacityGate,
     pub(crate) machine: MachineGates,
+    /// What the processors' gate does while the others enforce.
+    pub(crate) processors: Mode,
 }
 
 impl Gates {
@@ -31,6 +33,9 @@ impl Gates {
         self.write.set_mode(mode);
         for gate in self.others() {
             gate.set_mode(mode);
+        }
+        if mode == Mode::Enforce {
+            self.machine.cpu.gate().set_mode(self.processors);
         }
     }
 

@@ -71,7 +71,12 @@ impl Health {
     /// That of the most loaded gate; a disk that hangs is a load, too.
     pub(crate) fn load(&self) -> Load {
         let now = (self.clock)();
-        let load = self.gate_loads(now).into_values().max().unwrap_or(Load::Ok);
+        let snapshots = self.gates.snapshots(now);
+        // A gate that only watches while the others enforce shows what it sees, but is no
+        // reason to send clients elsewhere.
+        let mode = self.gates.write.mode();
+        let loads = snapshots.iter().filter(|gate| gate.mode == mode).map(Load::of);
+        let load = loads.max().unwrap_or(Load::Ok);
         if self.stalled(now).is_some() { load.max(Load::Degraded) } else { load }
     }
 

@@ -143,6 +143,8 @@ struct Protection {
     #[serde(default, deserialize_with = "boolean")]
     disable_write_controller: bool,
     mode: Option<String>,
+    /// The gate of the processors', while the others enforce.
+    processors: Option<String>,
 }
 
 pub(super) fn parse(text: &str) -> Result<Config, String> {
@@ -165,7 +167,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     }
     config.static_seal = static_seal(seals)?;
     config.key_vaults = key_vaults.into_iter().map(key_vault::parse).collect::<Result<_, _>>()?;
-    config.protection = mode(protection)?;
+    (config.protection, config.processors) = modes(protection, config.processors)?;
     config.api_addr = top.api_addr;
     config.status_page = top.status_page;
     config.maintenance = maintenance.map(window).transpose()?;
@@ -282,15 +284,18 @@ fn static_seal(seals: Vec<Block>) -> Result<Option<StaticSeal>, String> {
     Ok(found)
 }
 
-fn mode(block: Option<Value>) -> Result<Mode, String> {
-    let Some(block) = block else { return Ok(Mode::Enforce) };
+/// That of the gates, and that of the gate of the processors among them.
+fn modes(block: Option<Value>, processors: Mode) -> Result<(Mode, Mode), String> {
+    let Some(block) = block else { return Ok((Mode::Enforce, processors)) };
     let name = "adaptive_overload_protection";
     let protection: Protection = typed(name, block)?;
-    if protection.disable_write_controller {
-        return Ok(Mode::Off);
-    }
-    let mode = protection.mode.as_deref().map(str::parse).transpose();
-    Ok(mode.map_err(|error| format!("{name}: {error}"))?.unwrap_or_default())
+    let parse = |text: Option<&str>, otherwise| match text {
+        Some(text) => text.parse().map_err(|error| format!("{name}: {error}")),
+        None => Ok(otherwise),
+    };
+    let processors = parse(protection.processors.as_deref(), processors)?;
+    let mode = parse(protection.mode.as_deref(), Mode::Enforce)?;
+    Ok((if protection.disable_write_controller { Mode::Off } else { mode }, processors))
 }
 
 fn address(what: &str, text: &str) -> Result<SocketAddr, String> {

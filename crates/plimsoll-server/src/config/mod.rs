@@ -36,6 +36,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What the gates do with their verdicts.
     pub protection: Mode,
+    /// What the gate of the processors does while the others enforce.
+    pub processors: Mode,
     /// Named in health and seal status.
     pub cluster_name: String,
     /// For tokens and leases that ask for nothing.
@@ -125,6 +127,9 @@ impl Config {
             cluster_address: None,
             data_dir,
             protection: Mode::Enforce,
+            // On a machine that others share, who waits for a processor may wait for
+            // the neighbours: nobody is refused for that unless it is asked for.
+            processors: Mode::Monitor,
             cluster_name: "plimsoll".to_owned(),
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,

@@ -68,6 +68,10 @@ fn the_same_in_json() {
     .expect("valid");
     assert_eq!(config.listeners[0].address.port(), 1);
     assert_eq!(config.protection, Mode::Monitor);
+    assert_eq!(config.processors, Mode::Monitor);
+    let text = "adaptive_overload_protection {\n  processors = \"enforce\"\n}\n";
+    let config = Config::parse(&format!("{MINIMAL}{text}")).expect("valid");
+    assert_eq!((config.protection, config.processors), (Mode::Enforce, Mode::Enforce));
 }
 
 #[test]

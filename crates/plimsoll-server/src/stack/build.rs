@@ -140,7 +140,12 @@ impl Builder {
         let vault = Vault::open(Arc::clone(store) as Arc<dyn Store>, options)?;
 
         let crypto = vault.crypto_gate().clone();
-        let gates = Gates { write: gate, crypto, machine: self.gates.clone() };
+        // Whoever asks for costly requests wants to see what the gate makes of them.
+        let processors = match self.cpu_cost {
+            Some(_) => Mode::Enforce,
+            None => self.config.processors,
+        };
+        let gates = Gates { write: gate, crypto, machine: self.gates.clone(), processors };
         gates.set_mode(mode);
         let logins = Arc::new(Vouched::default());
         let routes =
