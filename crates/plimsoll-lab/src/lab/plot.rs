@@ -14,7 +14,7 @@ use plotters::{
 use super::Oracle;
 use crate::{
     opaque,
-    sim::{Bin, Record},
+    sim::{Bin, Record, Timeline},
 };
 
 const WIDTH_PX: u32 = 1_100;
@@ -47,37 +47,45 @@ pub(super) struct Curve {
 
 impl Curve {
     pub(super) fn new(name: &str, record: &Record, oracle: &Oracle) -> Self {
-        let seconds = record.bin_seconds;
-        let served = (0..record.bins.len() - 1).map(|index| {
+        let timeline = &record.timeline;
+        let seconds = timeline.bin_seconds;
+        let served = (0..timeline.bins.len() - 1).map(|index| {
             let begin = index as f64 * seconds;
             oracle.served(begin, begin + seconds) / seconds
         });
-        Self::of(name, seconds, &record.bins, ("oracle", served.collect()))
+        Self::of(name, timeline, ("oracle", served.collect()))
     }
 
     /// A run before an opaque upstream, beside the best fixed limit's.
     pub(super) fn opaque(name: &str, record: &opaque::Record, best: &opaque::Record) -> Self {
-        let seconds = record.bin_seconds;
-        let bins = best.bins[..best.bins.len() - 1].iter();
-        let goodput = bins.map(|bin| bin.good as f64 / seconds).collect();
-        Self::of(name, seconds, &record.bins, ("best fixed limit", goodput))
+        let goodput = per_second(&best.timeline).collect();
+        Self::of(name, &record.timeline, ("best fixed limit", goodput))
     }
 
-    fn of(name: &str, seconds: f64, bins: &[Bin], yardstick: (&'static str, Vec<f64>)) -> Self {
-        let bins = &bins[..bins.len() - 1];
+    fn of(name: &str, timeline: &Timeline, yardstick: (&'static str, Vec<f64>)) -> Self {
+        let p99 = whole(timeline).map(|bin| (bin.good > 0).then_some(bin.p99 * 1e3));
         Self {
             name: name.to_owned(),
-            seconds,
-            goodput: bins.iter().map(|bin| bin.good as f64 / seconds).collect(),
+            seconds: timeline.bin_seconds,
+            goodput: per_second(timeline).collect(),
             yardstick: yardstick.0,
             oracle: yardstick.1,
-            p99_ms: bins.iter().map(|bin| (bin.good > 0).then_some(bin.p99 * 1e3)).collect(),
+            p99_ms: p99.collect(),
         }
     }
 
     fn points(&self, values: &[f64]) -> Vec<(f64, f64)> {
         values.iter().enumerate().map(|(i, v)| ((i as f64 + 0.5) * self.seconds, *v)).collect()
     }
+}
+
+/// The last bin holds what came after the end.
+fn whole(timeline: &Timeline) -> impl Iterator<Item = &Bin> {
+    timeline.bins[..timeline.bins.len() - 1].iter()
+}
+
+fn per_second(timeline: &Timeline) -> impl Iterator<Item = f64> {
+    whole(timeline).map(|bin| bin.good as f64 / timeline.bin_seconds)
 }
 
 /// The plot of one case as an SVG element.

@@ -142,9 +142,9 @@ fn reached(scenario: &Scenario, record: &Record, oracle: &Oracle) -> f64 {
 fn p99_reached(scenario: &Scenario, record: &Record) -> f64 {
     let Some(step) = scenario.measure.step else { return 0.0 };
     let service = scenario.server.full_service();
-    let begin = (step.seconds() / record.bin_seconds).ceil() as usize;
-    for (index, bin) in record.bins.iter().enumerate().skip(begin) {
-        let at = index as f64 * record.bin_seconds;
+    let begin = (step.seconds() / record.timeline.bin_seconds).ceil() as usize;
+    for (index, bin) in record.timeline.bins.iter().enumerate().skip(begin) {
+        let at = index as f64 * record.timeline.bin_seconds;
         if bin.good > 0 && bin.p99 <= 3.0 * service * scenario.slowness(at) {
             return (at - step.seconds()).max(0.0);
         }
@@ -153,9 +153,9 @@ fn p99_reached(scenario: &Scenario, record: &Record) -> f64 {
 }
 
 fn oscillation(record: &Record, from: f64, until: f64) -> f64 {
-    let first = (from / record.bin_seconds).ceil() as usize;
-    let last = ((until / record.bin_seconds) as usize).min(record.bins.len());
-    let bins = record.bins.get(first..last).unwrap_or_default();
+    let first = (from / record.timeline.bin_seconds).ceil() as usize;
+    let last = ((until / record.timeline.bin_seconds) as usize).min(record.timeline.bins.len());
+    let bins = record.timeline.bins.get(first..last).unwrap_or_default();
     if bins.len() < 2 {
         return 0.0;
     }

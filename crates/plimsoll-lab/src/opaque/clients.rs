@@ -1,10 +1,10 @@
 //! Who asks, and how patiently.
 
 use plimsoll::Class;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
 use crate::{
-    scenario::{Burst, ClassName, Span},
+    scenario::{Burst, ClassName, Span, asking_seconds},
     schedule::{Arrivals, Phase, Schedule, Spacing},
     sim::Chance,
 };
@@ -20,10 +20,8 @@ pub struct Clients {
     #[serde(default)]
     pub class: ClassName,
     /// Requests over time in multiples of the capacity: `5s:0.5,10s:2`.
-    #[serde(default, deserialize_with = "schedule")]
     pub load: Option<Schedule>,
     /// The same in requests per second.
-    #[serde(default, deserialize_with = "schedule")]
     pub rate: Option<Schedule>,
     /// Many at once, again and again.
     pub burst: Option<Burst>,
@@ -45,24 +43,15 @@ fn usual_timeout() -> Span {
     Span::from_seconds(5.0)
 }
 
-fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Schedule>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(D::Error::custom)
-}
-
 impl Clients {
     /// When they stop asking, in seconds.
     pub fn seconds(&self) -> f64 {
-        let schedules = [&self.load, &self.rate].into_iter().flatten();
-        let steady = schedules.map(|s| s.duration().as_secs_f64()).fold(0.0, f64::max);
-        self.burst.map_or(steady, |burst| steady.max(burst.until.seconds()))
+        asking_seconds([&self.load, &self.rate], self.burst)
     }
 
     /// How many requests they make of an upstream of that capacity.
     pub fn count(&self, capacity: f64) -> f64 {
-        let bursts = self.burst.map_or(0.0, |burst| {
-            f64::from(burst.size) * burst.until.seconds() / burst.every.seconds()
-        });
+        let bursts = self.burst.map_or(0.0, |burst| burst.requests());
         self.requests(capacity).map_or(0.0, |schedule| schedule.requests()) + bursts
     }
 

@@ -118,7 +118,7 @@ impl World<'_> {
             }
             self.settle(now);
         }
-        self.record.close_bin();
+        self.record.timeline.close();
     }
 
     fn next(&self) -> (u64, Next) {
@@ -147,7 +147,7 @@ impl World<'_> {
         let timeout = now + self.groups[group].spec.timeout.nanos();
         let id = self.insert(group as u32, now);
         let generation = self.requests[id as usize].generation;
-        self.record.bin(now).offered += 1;
+        self.record.timeline.bin(now).offered += 1;
         if self.counts(now) {
             self.record.requests += 1;
             self.record.groups[group].requests += 1;
@@ -223,11 +223,11 @@ impl World<'_> {
             let counts = self.counts(request.began);
             if outcome == Outcome::Answered {
                 let in_time = latency <= self.scenario.measure.within.nanos();
-                let bin = self.record.bin(now);
+                let bin = self.record.timeline.bin(now);
                 bin.good += u64::from(in_time);
                 bin.wasted += u64::from(!in_time);
                 if in_time {
-                    self.record.in_time(latency);
+                    self.record.timeline.in_time(latency);
                 }
                 if counts {
                     self.record.latency_us.saturating_record(latency / 1_000);
@@ -258,7 +258,7 @@ impl World<'_> {
     }
 
     fn refused(&mut self, now: u64, id: u32) {
-        self.record.bin(now).refused += 1;
+        self.record.timeline.bin(now).refused += 1;
         self.record.refused += u64::from(self.counts(self.requests[id as usize].began));
         self.release(id);
     }

@@ -1,7 +1,7 @@
 //! Who asks: how often, how patiently, and how politely.
 
 use plimsoll::{Class, Cost};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
 use super::{Server, Span};
 use crate::schedule::{Phase, Schedule};
@@ -17,10 +17,8 @@ pub struct Clients {
     #[serde(default)]
     pub class: ClassName,
     /// Requests over time in multiples of the capacity: `5s:0.5,10s:2`.
-    #[serde(default, deserialize_with = "schedule")]
     pub load: Option<Schedule>,
     /// The same in requests per second.
-    #[serde(default, deserialize_with = "schedule")]
     pub rate: Option<Schedule>,
     /// Many at once, again and again.
     pub burst: Option<Burst>,
@@ -65,6 +63,20 @@ pub struct Burst {
     pub every: Span,
     /// Until when.
     pub until: Span,
+}
+
+impl Burst {
+    /// How many requests they come to.
+    pub fn requests(&self) -> f64 {
+        f64::from(self.size) * self.until.seconds() / self.every.seconds()
+    }
+}
+
+/// When clients who ask like this have stopped asking, in seconds.
+pub(crate) fn asking_seconds(steady: [&Option<Schedule>; 2], burst: Option<Burst>) -> f64 {
+    let bursts = burst.map(|burst| burst.until.seconds());
+    let steady = steady.into_iter().flatten().map(|schedule| schedule.duration().as_secs_f64());
+    steady.chain(bursts).fold(0.0, f64::max)
 }
 
 /// A share of requests of another size.
@@ -126,11 +138,6 @@ fn usual_timeout() -> Span {
     Span::from_seconds(1.0)
 }
 
-fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Schedule>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(D::Error::custom)
-}
-
 impl Clients {
     /// What an ordinary request of theirs takes.
     pub const fn cost(&self) -> Cost {
@@ -139,9 +146,7 @@ impl Clients {
 
     /// When they stop asking, in seconds.
     pub fn seconds(&self) -> f64 {
-        let schedules = [&self.load, &self.rate].into_iter().flatten();
-        let steady = schedules.map(|s| s.duration().as_secs_f64()).fold(0.0, f64::max);
-        self.burst.map_or(steady, |burst| steady.max(burst.until.seconds()))
+        asking_seconds([&self.load, &self.rate], self.burst)
     }
 
     /// Requests per second over time on that server.
@@ -164,9 +169,7 @@ impl Clients {
     /// How many requests they make, before retries.
     pub fn count(&self, server: &Server) -> f64 {
         let steady = self.requests(server).ok().flatten().map_or(0.0, |s| s.requests());
-        let bursts = self.burst.map_or(0.0, |burst| {
-            f64::from(burst.size) * burst.until.seconds() / burst.every.seconds()
-        });
+        let bursts = self.burst.map_or(0.0, |burst| burst.requests());
         steady + bursts
     }
 

@@ -18,6 +18,7 @@ mod tests;
 use serde::Deserialize;
 
 pub(crate) use self::cases::{named, tables};
+pub(crate) use self::clients::asking_seconds;
 pub use self::{
     cases::{ScenarioError, load, parse},
     clients::{Backoff, Burst, ClassName, Clients, Mix},

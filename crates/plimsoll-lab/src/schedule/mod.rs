@@ -11,7 +11,7 @@ mod duration;
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 pub use self::{
     arrivals::{Arrivals, Spacing},
@@ -127,6 +127,12 @@ impl FromStr for Schedule {
             return Err(ScheduleError::Empty);
         }
         Self::new(text.split(',').map(str::parse).collect::<Result<_, _>>()?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

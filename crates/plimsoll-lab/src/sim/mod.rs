@@ -22,12 +22,15 @@ mod record;
 mod shipping;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod world;
 
+pub(crate) use self::timeline::histogram_us;
 pub use self::{
     chance::Chance,
     control::{Commit, Controller, Offer, Refusal},
-    record::{Bin, GroupRecord, Record},
+    record::{GroupRecord, Record},
     shipping::{RetryAfter, Shipping},
+    timeline::{Bin, Timeline},
     world::simulate,
 };

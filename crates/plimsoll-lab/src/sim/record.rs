@@ -2,33 +2,13 @@
 
 use hdrhistogram::Histogram;
 
+use super::timeline::{Timeline, histogram_us};
 use crate::scenario::Scenario;
 
-/// Stretches of time that a plot shows one point for.
-const BINS: f64 = 240.0;
 /// Steps in which the offered work is remembered for the oracle.
 const STEPS: f64 = 50_000.0;
 /// More flows than this are not told apart.
 const FLOWS_MAX: u32 = 4_096;
-
-/// One stretch of time.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bin {
-    /// Units asked for, retries included.
-    pub offered: u64,
-    /// Units refused.
-    pub refused: u64,
-    /// Units answered in time.
-    pub good: u64,
-    /// Units committed too late for anybody to want them.
-    pub wasted: u64,
-    /// Median time to an answer in time, in seconds.
-    pub p50: f64,
-    /// 99th percentile of it, in seconds.
-    pub p99: f64,
-    /// The most units that waited.
-    pub waiting: u64,
-}
 
 /// What became of the requests of one group that began while it counts.
 #[derive(Clone, Debug, Default)]
@@ -48,10 +28,8 @@ pub struct GroupRecord {
 /// Everything the scores need.
 #[derive(Debug)]
 pub struct Record {
-    /// The length of a bin, in seconds.
-    pub bin_seconds: f64,
     /// What the plots show.
-    pub bins: Vec<Bin>,
+    pub timeline: Timeline,
     /// The length of a step, in seconds.
     pub step_seconds: f64,
     /// Units of first attempts per step, whatever became of them.
@@ -87,16 +65,6 @@ pub struct Record {
     pub waiting_max: u64,
     /// Steps of the simulation.
     pub events: u64,
-    in_bin: Histogram<u64>,
-    bin: usize,
-}
-
-/// Three digits from a microsecond to an hour; wilder values count as that.
-const HOUR_US: u64 = 3_600_000_000;
-
-fn histogram() -> Histogram<u64> {
-    // The limits are constants that the library takes.
-    Histogram::new_with_bounds(1, HOUR_US, 3).unwrap_or_else(|_| Histogram::new(3).expect("valid"))
 }
 
 impl Record {
@@ -110,19 +78,18 @@ impl Record {
                 ..Default::default()
             }
         });
-        let (bin_seconds, step_seconds) = (seconds / BINS, (seconds / STEPS).max(0.000_2));
+        let step_seconds = (seconds / STEPS).max(0.000_2);
         Self {
-            bin_seconds,
-            bins: vec![Bin::default(); BINS as usize + 1],
+            timeline: Timeline::new(seconds),
             step_seconds,
             first_offered: vec![0; (seconds / step_seconds) as usize + 2],
             commits: Vec::new(),
             groups: groups.collect(),
-            latency_us: histogram(),
-            latency_services: histogram(),
-            first_second: histogram(),
-            success_us: histogram(),
-            refusal_us: histogram(),
+            latency_us: histogram_us(),
+            latency_services: histogram_us(),
+            first_second: histogram_us(),
+            success_us: histogram_us(),
+            refusal_us: histogram_us(),
             attempts: 0,
             refused: 0,
             turned_away: 0,
@@ -131,8 +98,6 @@ impl Record {
             zombies: 0,
             waiting_max: 0,
             events: 0,
-            in_bin: histogram(),
-            bin: 0,
         }
     }
 
@@ -140,28 +105,6 @@ impl Record {
         let step = (now as f64 / 1e9 / self.step_seconds) as usize;
         if let Some(offered) = self.first_offered.get_mut(step) {
             *offered += units;
-        }
-    }
-
-    pub(super) fn bin(&mut self, now: u64) -> &mut Bin {
-        let index = ((now as f64 / 1e9 / self.bin_seconds) as usize).min(self.bins.len() - 1);
-        if index != self.bin {
-            self.close_bin();
-            self.bin = index;
-        }
-        &mut self.bins[index]
-    }
-
-    pub(super) fn in_time(&mut self, latency: u64) {
-        self.in_bin.saturating_record(latency / 1_000);
-    }
-
-    pub(super) fn close_bin(&mut self) {
-        if !self.in_bin.is_empty() {
-            let bin = &mut self.bins[self.bin];
-            bin.p50 = self.in_bin.value_at_quantile(0.5) as f64 / 1e6;
-            bin.p99 = self.in_bin.value_at_quantile(0.99) as f64 / 1e6;
-            self.in_bin.reset();
         }
     }
 }

@@ -136,7 +136,7 @@ impl World<'_> {
                 },
             }
         }
-        self.record.close_bin();
+        self.record.timeline.close();
     }
 
     /// What happens next. Of things at the same instant the commit is first,
@@ -218,7 +218,7 @@ impl World<'_> {
     }
 
     fn count_attempt(&mut self, now: u64, group: usize, offer: &Offer, tries: u32) {
-        self.record.bin(now).offered += u64::from(offer.units);
+        self.record.timeline.bin(now).offered += u64::from(offer.units);
         if tries == 1 {
             self.record.first_offered(now, offer.units);
         }
@@ -251,7 +251,7 @@ impl World<'_> {
         let at = Timestamp::from_nanos(now);
         let waiting = self.controller.waiting_units(at);
         self.record.waiting_max = self.record.waiting_max.max(waiting);
-        let bin = self.record.bin(now);
+        let bin = self.record.timeline.bin(now);
         bin.waiting = bin.waiting.max(waiting);
         self.controller.take(at, &mut self.batch);
         if !self.batch.is_empty() {
@@ -290,10 +290,10 @@ impl World<'_> {
         let counts = self.window.holds(now);
         self.record.served += u64::from(counts);
         self.record.zombies += u64::from(counts && !attempt.awaited);
-        let bin = self.record.bin(now);
+        let bin = self.record.timeline.bin(now);
         if in_time {
             bin.good += u64::from(attempt.units);
-            self.record.in_time(latency);
+            self.record.timeline.in_time(latency);
         } else {
             bin.wasted += u64::from(attempt.units);
         }
@@ -314,7 +314,7 @@ impl World<'_> {
 
     fn answer_refused(&mut self, now: u64, id: u32, refusal: &Refusal) {
         let attempt = self.attempts[id as usize];
-        self.record.bin(now).refused += u64::from(attempt.units);
+        self.record.timeline.bin(now).refused += u64::from(attempt.units);
         if self.window.holds(attempt.began) {
             self.record.refused += u64::from(!refusal.late);
             self.record.turned_away += u64::from(refusal.late && attempt.awaited);
