@@ -4,6 +4,8 @@
 //! whatever two readers could understand differently is refused instead of
 //! cleaned up.
 
+use std::borrow::Cow;
+
 /// Longer paths are nobody's.
 const PATH_BYTES_MAX: usize = 4096;
 
@@ -31,19 +33,21 @@ pub enum BadPath {
     Segment,
 }
 
-/// The path below `/v1/`, percent-decoded; `None` for a path outside it.
+/// The path below `/v1/`, percent-decoded; `None` for a path outside it. It is read anew
+/// wherever it is needed, so what has nothing to decode is not copied.
 ///
 /// # Errors
 /// (Within the option.) It could be read in more than one way.
-pub fn api_path(path: &str) -> Option<Result<String, BadPath>> {
+pub fn api_path(path: &str) -> Option<Result<Cow<'_, str>, BadPath>> {
     path.strip_prefix("/v1/").map(parse)
 }
 
-fn parse(path: &str) -> Result<String, BadPath> {
+fn parse(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if path.len() > PATH_BYTES_MAX {
         return Err(BadPath::TooLong);
     }
-    let decoded = if path.contains('%') { unescape(path)? } else { path.to_owned() };
+    let decoded: Cow<'_, str> =
+        if path.contains('%') { unescape(path)?.into() } else { path.into() };
     if decoded.chars().any(char::is_control) {
         return Err(BadPath::Control);
     }
@@ -85,16 +89,16 @@ mod tests {
 
     #[test]
     fn a_plain_path_is_what_follows_v1() {
-        assert_eq!(api_path("/v1/secret/data/a"), Some(Ok("secret/data/a".to_owned())));
-        assert_eq!(api_path("/v1/secret/"), Some(Ok("secret/".to_owned())));
+        assert_eq!(api_path("/v1/secret/data/a"), Some(Ok("secret/data/a".into())));
+        assert_eq!(api_path("/v1/secret/"), Some(Ok("secret/".into())));
         assert_eq!(api_path("/ui/"), None);
     }
 
     #[test]
     fn escapes_are_decoded_once() {
-        assert_eq!(api_path("/v1/kv/a%20b"), Some(Ok("kv/a b".to_owned())));
-        assert_eq!(api_path("/v1/kv/a%2520b"), Some(Ok("kv/a%20b".to_owned())));
-        assert_eq!(api_path("/v1/kv/%C3%A4"), Some(Ok("kv/\u{e4}".to_owned())));
+        assert_eq!(api_path("/v1/kv/a%20b"), Some(Ok("kv/a b".into())));
+        assert_eq!(api_path("/v1/kv/a%2520b"), Some(Ok("kv/a%20b".into())));
+        assert_eq!(api_path("/v1/kv/%C3%A4"), Some(Ok("kv/\u{e4}".into())));
     }
 
     #[test]

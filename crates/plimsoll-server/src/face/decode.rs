@@ -81,7 +81,7 @@ pub(crate) fn decode(
     };
     Ok(Request {
         operation,
-        path,
+        path: path.into_owned(),
         data,
         query,
         token: token(&parts.headers).map(SecretString::from),

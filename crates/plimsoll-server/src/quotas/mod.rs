@@ -21,7 +21,7 @@ use crate::face::{self, Meter};
 
 pub use crate::quotas::key_vault::KeyVault;
 pub(crate) use crate::quotas::key_vault::{KeyVaultOptions, OperationPattern};
-pub(crate) use crate::quotas::role::{LoginRole, Roles};
+pub(crate) use crate::quotas::role::{LoginRole, RoleReader, Roles};
 
 /// Clients that are kept apart, over all quotas.
 const CLIENTS_MAX: usize = 1_000_000;
@@ -111,7 +111,7 @@ impl QuotaPolicy for VaultQuotas {
         if let Some(vault) = self.key_vaults.iter().find(|vault| vault.has(&path)) {
             vault.ask(&parts.method, &path, &self.hasher, &mut asked);
         }
-        asked.path = Some(path);
+        asked.path = Some(path.into_owned());
         asked
     }
 

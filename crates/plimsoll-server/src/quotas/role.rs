@@ -33,18 +33,25 @@ pub(crate) struct LoginRole(pub(crate) String);
 #[derive(Clone)]
 pub(crate) struct Roles<S> {
     pub(crate) inner: S,
+    pub(crate) reader: Arc<RoleReader>,
+}
+
+/// How it comes to know.
+pub(crate) struct RoleReader {
     pub(crate) vault: Arc<Vault>,
     pub(crate) face: Arc<dyn Face>,
     pub(crate) limits: BodyLimits,
 }
 
-impl<S> Roles<S> {
+impl RoleReader {
     /// The path of a request for which the role matters.
     fn login_path(&self, parts: &Parts) -> Option<String> {
-        let rules = self.vault.quota_rules();
+        if !matches!(parts.method, Method::POST | Method::PUT) {
+            return None;
+        }
         let path = api_path(parts.uri.path())?.ok()?;
-        let asks = matches!(parts.method, Method::POST | Method::PUT);
-        (asks && is_login(&path) && rules.needs_role(&path)).then_some(path)
+        let matters = is_login(&path) && self.vault.quota_rules().needs_role(&path);
+        matters.then(|| path.into_owned())
     }
 }
 
@@ -74,31 +81,31 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let Some(path) = self.login_path(&parts) else {
+        let Some(path) = self.reader.login_path(&parts) else {
             return Box::pin(self.inner.call(Request::from_parts(parts, Either::Left(body))));
         };
         let clone = self.clone();
-        let mut this = core::mem::replace(self, clone);
+        let Self { mut inner, reader } = core::mem::replace(self, clone);
         Box::pin(async move {
             let mut whole = Bytes::new();
             let mut left = Some(body);
             if is_short(&parts)
                 && let Some(body) = left.take()
             {
-                whole = match body::read(body, this.limits, |_| Ok(())).await {
+                whole = match body::read(body, reader.limits, |_| Ok(())).await {
                     Ok(whole) => whole,
-                    Err(error) => return Ok(respond(&*this.face, &parts.headers, error, true)),
+                    Err(error) => return Ok(respond(&*reader.face, &parts.headers, error, true)),
                 };
             }
             let fields = match serde_json::from_slice(&whole) {
                 Ok(Value::Object(fields)) => fields,
                 _ => Default::default(),
             };
-            if let Some(role) = this.vault.login_role(&path, fields) {
+            if let Some(role) = reader.vault.login_role(&path, fields) {
                 parts.extensions.insert(LoginRole(role));
             }
             let body = left.map_or_else(|| Either::Right(Full::new(whole)), Either::Left);
-            this.inner.call(Request::from_parts(parts, body)).await
+            inner.call(Request::from_parts(parts, body)).await
         })
     }
 }

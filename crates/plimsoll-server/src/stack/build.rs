@@ -29,7 +29,7 @@ use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::maintenance;
 use crate::metrics::Metrics;
-use crate::quotas::{self, Charged, KeyVault, Roles, VaultQuotas};
+use crate::quotas::{self, Charged, KeyVault, RoleReader, Roles, VaultQuotas};
 use crate::replication::{Following, LOG_RETAIN_BYTES};
 use crate::server::ServerError;
 use crate::service::{Api, Open, Shared};
@@ -208,7 +208,7 @@ fn service(
     let (vault, face) = (Arc::clone(&shared.vault), Arc::clone(&shared.face));
     let api = door.layer(Api { shared: Arc::clone(shared), open });
     let inner = quotas.layer(idempotency.layer(api));
-    Roles { inner, vault, face, limits }
+    Roles { inner, reader: Arc::new(RoleReader { vault, face, limits }) }
 }
 
 /// Asks the gate for a request that is past the door: one of the few in the lanes

@@ -29,7 +29,10 @@ pub(crate) type Response = http::Response<Outgoing>;
 
 /// See the module.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct Front(Arc<Listening>);
+
+/// What the requests of a listener share: cloned as one, for every one of them.
+struct Listening {
     stacks: Arc<Stacks>,
     /// As soon as it has started.
     replication: Arc<OnceLock<Arc<Replication>>>,
@@ -37,15 +40,17 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         stacks: Arc<Stacks>,
         replication: Arc<OnceLock<Arc<Replication>>>,
         listener: usize,
     ) -> Self {
-        Self { stacks, replication, listener }
+        Self(Arc::new(Listening { stacks, replication, listener }))
     }
+}
 
-    async fn answer(self, request: Request<Incoming>) -> Response {
+impl Listening {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
         if let Some(operation) = backup::operation(&request) {
             return backup::answer(&self.stacks, operation, request).await;
         }
@@ -74,7 +79,7 @@ impl Service<Request<Incoming>> for Front {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let front = self.clone();
-        Box::pin(async move { Ok(front.answer(request).await) })
+        let listening = Arc::clone(&self.0);
+        Box::pin(async move { Ok(listening.answer(request).await) })
     }
 }

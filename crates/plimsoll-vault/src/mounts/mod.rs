@@ -12,5 +12,5 @@ mod tests;
 mod unmount;
 
 pub(crate) use crate::mounts::entry::{MountEntry, MountKind, Target};
-pub(crate) use crate::mounts::table::{MountTable, Routes};
+pub(crate) use crate::mounts::table::{MountTable, Routes, kind_of};
 pub(crate) use crate::mounts::unmount::{Unmount, unmount_step};

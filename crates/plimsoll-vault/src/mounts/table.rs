@@ -24,6 +24,15 @@ const PROTECTED: [&str; 5] = ["audit/", "auth/", "sys/", "cubbyhole/", "identity
 pub(crate) struct MountTable(BTreeMap<String, MountEntry>);
 
 impl MountTable {
+    /// The table of one kind, counted as read.
+    pub(crate) fn read(
+        context: &mut Context<'_>,
+        kind: MountKind,
+    ) -> Result<Arc<Self>, VaultError> {
+        let table = context.get_shared(kind.table_key())?;
+        table.ok_or_else(|| VaultError::Internal("no mount table".to_owned()))
+    }
+
     /// The mounts in the order of their paths.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &MountEntry> {
         self.0.values()
@@ -92,6 +101,14 @@ impl MountTable {
     }
 }
 
+/// The table that a request's path leads to, and the path there.
+pub(crate) fn kind_of(path: &str) -> (MountKind, &str) {
+    match path.strip_prefix(MountKind::Auth.route_prefix()) {
+        Some(below) => (MountKind::Auth, below),
+        None => (MountKind::Secret, path),
+    }
+}
+
 fn is_protected(path: &str) -> bool {
     PROTECTED.iter().any(|protected| path.starts_with(protected))
 }
@@ -116,10 +133,7 @@ pub(crate) struct Routes {
 impl Routes {
     /// Both tables, counted as read.
     pub(crate) fn read(context: &mut Context<'_>) -> Result<Self, VaultError> {
-        let mut table = |kind: MountKind| {
-            let table = context.get_shared::<MountTable>(kind.table_key())?;
-            table.ok_or_else(|| VaultError::Internal("no mount table".to_owned()))
-        };
+        let mut table = |kind| MountTable::read(context, kind);
         Ok(Self { secret: table(MountKind::Secret)?, auth: table(MountKind::Auth)? })
     }
 
@@ -134,9 +148,7 @@ impl Routes {
     /// The mount that a request's path leads to, and what its engine sees of
     /// the path.
     pub(crate) fn route<'p>(&self, path: &'p str) -> Option<(&MountEntry, &'p str)> {
-        match path.strip_prefix(MountKind::Auth.route_prefix()) {
-            Some(below) => self.auth.route(below),
-            None => self.secret.route(path),
-        }
+        let (kind, below) = kind_of(path);
+        self.table(kind).route(below)
     }
 }

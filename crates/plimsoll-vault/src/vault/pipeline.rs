@@ -12,7 +12,7 @@ use crate::backend::{Backend, Prepared};
 use crate::context::Context;
 use crate::error::VaultError;
 use crate::idempotency::Once;
-use crate::mounts::{Routes, Target};
+use crate::mounts::{MountTable, Target, kind_of};
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys::{self, MaintenanceRecord};
@@ -306,8 +306,9 @@ async fn try_device(device: DeviceEntry) -> Result<(), VaultError> {
 
 /// What the engine behind a path says of the rest of it.
 fn is_engines(context: &mut Context<'_>, path: &str, says: fn(&dyn Backend, &str) -> bool) -> bool {
-    let Ok(routes) = Routes::read(context) else { return false };
-    match routes.route(path).map(|(entry, rest)| (entry.target(), rest)) {
+    let (kind, below) = kind_of(path);
+    let Ok(table) = MountTable::read(context, kind) else { return false };
+    match table.route(below).map(|(entry, rest)| (entry.target(), rest)) {
         Some((Some(Target::Engine(engine)), rest)) => says(engine.as_ref(), rest),
         _ => false,
     }
