@@ -12,7 +12,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARY = ROOT / "target" / "release" / "plimsoll"
+BINARY = pathlib.Path(os.environ.get("PLIMSOLL_BINARY", ROOT / "target" / "release" / "plimsoll"))
 TOKEN = "root"
 
 
@@ -25,17 +25,18 @@ def free_port():
 class Api:
     """A Vault API over one kept-alive connection."""
 
-    def __init__(self, port, token=TOKEN, timeout=10):
-        self.port, self.token, self.timeout = port, token, timeout
+    def __init__(self, port, token=TOKEN, timeout=10, host="127.0.0.1"):
+        self.host, self.port, self.token, self.timeout = host, port, token, timeout
         self.connection = None
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, token=None):
         """The status and the decoded body; reconnects after an error."""
         if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+            self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
             self.connection.connect()
             self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        headers = {"X-Vault-Token": self.token} if self.token else {}
+        token = self.token if token is None else token
+        headers = {"X-Vault-Token": token} if token else {}
         payload = json.dumps(body) if body is not None else None
         try:
             self.connection.request(method, f"/v1/{path}", payload, headers)

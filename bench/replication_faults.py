@@ -11,18 +11,16 @@ import contextlib
 import http.client
 import json
 import os
-import pathlib
 import random
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 
-from bench.harness import ROOT
+from bench.harness import BINARY, Api, end
 
-BINARY = pathlib.Path(os.environ.get("PLIMSOLL_BINARY", ROOT / "target" / "release" / "plimsoll"))
+PORT = 8200
 
 
 def sh(*command, check=True):
@@ -86,41 +84,6 @@ class Network:
             sh("ip", "netns", "del", name, check=False)
 
 
-class Api:
-    """A Vault API over one kept-alive connection."""
-
-    def __init__(self, host, token, timeout=15):
-        self.host, self.token, self.timeout, self.connection = host, token, timeout, None
-
-    def call(self, method, path, body=None, token=None):
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection(self.host, 8200, timeout=self.timeout)
-            self.connection.connect()
-            self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        token = self.token if token is None else token
-        headers = {"X-Vault-Token": token} if token else {}
-        try:
-            self.connection.request(method, f"/v1/{path}",
-                                    json.dumps(body) if body is not None else None, headers)
-            response = self.connection.getresponse()
-            text = response.read()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            raise
-        return response.status, json.loads(text) if text.strip() else None
-
-    def must(self, method, path, body=None):
-        status, answer = self.call(method, path, body)
-        if status >= 300:
-            raise RuntimeError(f"{method} {path}: {status} {answer}")
-        return answer
-
-    def close(self):
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-
-
 class Server:
     def __init__(self, network, side, directory, options):
         self.network, self.side = network, side
@@ -130,11 +93,14 @@ class Server:
         self.config = os.path.join(self.directory, "plimsoll.hcl")
         with open(self.config, "w") as file:
             file.write(f'storage "plimsoll" {{\n  path = "{self.directory}/data"\n}}\n'
-                       f'listener "tcp" {{\n  address = "0.0.0.0:8200"\n  tls_disable = true\n'
+                       f'listener "tcp" {{\n  address = "0.0.0.0:{PORT}"\n  tls_disable = true\n'
                        f'  cluster_address = "{network.between[side]}:8201"\n}}\n')
         self.log = open(os.path.join(self.directory, "log"), "ab")
         self.options, self.process, self.key, self.root = options, None, None, None
         self.prefix = []
+
+    def api(self, token, timeout=15):
+        return Api(PORT, token, timeout, self.host)
 
     def start(self):
         command = ["ip", "netns", "exec", self.network.names[self.side], *self.prefix, str(BINARY),
@@ -143,7 +109,7 @@ class Server:
         deadline = time.monotonic() + 30
         while True:
             try:
-                api = Api(self.host, "", timeout=5)
+                api = self.api("", timeout=5)
                 api.must("GET", "sys/seal-status")
                 break
             except (OSError, http.client.HTTPException, RuntimeError):
@@ -161,16 +127,12 @@ class Server:
         self.process.wait()
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(40)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        if self.process is not None:
+            end(self.process)
 
     def status(self, token):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            api = Api(self.host, token, timeout=5)
+            api = self.api(token, timeout=5)
             status, answer = api.call("GET", "sys/replication/performance/status")
             api.close()
             if status == 200:
@@ -202,7 +164,7 @@ class Load:
             thread.join()
 
     def loop(self, side, step):
-        api = Api(self.servers[side].host, self.root)
+        api = self.servers[side].api(self.root)
         while not self.stop_event.is_set():
             try:
                 step(api)
@@ -271,7 +233,7 @@ class Load:
 
 
 def prepare(primary):
-    api = Api(primary.host, primary.root)
+    api = primary.api(primary.root)
     api.must("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
     api.must("POST", "secret/config", {"max_versions": 50000})
     api.must("POST", "sys/auth/approle", {"type": "approle"})
@@ -283,10 +245,10 @@ def prepare(primary):
 
 
 def join(primary, secondary, name="b"):
-    api = Api(primary.host, primary.root)
+    api = primary.api(primary.root)
     api.must("POST", "sys/replication/performance/primary/enable", {})
     token = api.must("POST", "sys/replication/performance/primary/secondary-token", {"id": name})
-    other = Api(secondary.host, secondary.root)
+    other = secondary.api(secondary.root)
     other.must("POST", "sys/replication/performance/secondary/enable",
                {"token": token["wrap_info"]["token"]})
     api.close(), other.close()
@@ -308,7 +270,7 @@ def wait_equal(primary, secondary, root, seconds=60):
 
 def digest(server, root, directory):
     path = os.path.join(directory, f"snapshot-{server.side}")
-    env = dict(os.environ, VAULT_ADDR=f"http://{server.host}:8200", VAULT_TOKEN=root)
+    env = dict(os.environ, VAULT_ADDR=f"http://{server.host}:{PORT}", VAULT_TOKEN=root)
     printed = subprocess.run([str(BINARY), "operator", "snapshot", "save", path], env=env, check=True,
                              capture_output=True, text=True).stdout
     return dict(line.split(" ", 1) for line in printed.splitlines()[1:])
@@ -332,7 +294,7 @@ def verify(servers, root, load, directory):
                 raise SystemExit(f"ORDER: version {version} of {key} was answered before its elder was asked")
             latest_asked = max(latest_asked, asked)
         for server in servers:
-            api = Api(server.host, root)
+            api = server.api(root)
             for version, value, *_ in by_version:
                 status, answer = api.call("GET", f"secret/data/{key}?version={version}")
                 if status != 200 or answer["data"]["data"]["value"] != value:
@@ -340,7 +302,7 @@ def verify(servers, root, load, directory):
             api.close()
         acknowledged += len(writes)
     for server in servers:
-        api = Api(server.host, root)
+        api = server.api(root)
         for token in load.tokens:
             if api.call("POST", "auth/token/lookup", {"token": token})[0] != 200:
                 raise SystemExit(f"LOST on {'ab'[server.side]}: a token that was answered")
