@@ -177,7 +177,7 @@ impl Committer {
         self.shared.report_debt();
     }
 
-    fn committed(&self, units: u32, flush: Duration, work: Duration) {
+    pub(super) fn committed(&self, units: u32, flush: Duration, work: Duration) {
         let sample = CommitSample { units, flush, work };
         self.shared.gate.committed(self.shared.clock.now(), sample);
     }

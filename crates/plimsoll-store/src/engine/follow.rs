@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use plimsoll::{Cost, Timestamp};
+
 use crate::engine::committer::Committer;
 use crate::log::{AppendError, History, TxnDigest, txns};
 use crate::ship::{FollowError, Followed, Shipment};
@@ -13,12 +15,18 @@ impl Committer {
         if !self.shared.inbox.is_following() {
             return self.shared.inbox.refuse_all(&FollowError::NotFollowing);
         }
+        // An error is a failure of the store: whoever waits is told in the next turn.
+        if self.make_room().is_err() {
+            return;
+        }
+        let started = self.shared.clock.now();
         let first_revision = self.shared.published.latest().revision + 1;
-        let taken = self.take_followed(first_revision);
+        let (taken, units) = self.take_followed(first_revision);
         if taken.is_empty() {
             return;
         }
-        let outcome = self.write_followed(first_revision).map_err(FollowError::Stopped);
+        let outcome = self.write_followed(first_revision, units, started);
+        let outcome = outcome.map_err(FollowError::Stopped);
         for followed in taken {
             let revision = followed.shipment.last_revision();
             // Whoever handed it over may be gone.
@@ -26,22 +34,36 @@ impl Committer {
         }
     }
 
-    /// Puts what waits into the builder; answers what cannot be taken.
-    fn take_followed(&mut self, first_revision: Revision) -> Vec<Followed> {
+    /// Puts what waits into the builder; answers what cannot be taken. Gives the weight
+    /// of what was taken.
+    ///
+    /// Several groups share a sync up to the load line: on a disk whose syncs are what
+    /// costs, that is how a follower catches up; beyond the line they would wait for
+    /// one another and gain nothing.
+    fn take_followed(&mut self, first_revision: Revision) -> (Vec<Followed>, u32) {
         self.batch.clear(first_revision - 1);
         let (mut next, mut history) = (first_revision, self.log.position().history);
-        let mut taken = Vec::new();
+        let (mut taken, mut units) = (Vec::new(), 0_u32);
         let bytes_max = self.limits.group_bytes_max;
+        let gate = &self.shared.gate;
+        let units_max = gate.snapshot(self.shared.clock.now()).batch_units;
         loop {
-            let room = bytes_max.saturating_sub(self.batch.builder.payload_bytes());
-            let room = if taken.is_empty() { u64::MAX } else { room };
-            let Some(followed) = self.shared.inbox.pop(room) else { return taken };
+            let (is_first, bytes) = (taken.is_empty(), self.batch.builder.payload_bytes());
+            let fits = |Cost { items, bytes: more }| {
+                let after = units.saturating_add(gate.units(Cost { items, bytes: more }));
+                after <= units_max && bytes + more <= bytes_max
+            };
+            let wanted = |next: &Shipment| is_first || fits(next.cost());
+            let Some(followed) = self.shared.inbox.pop_if(wanted) else {
+                return (taken, units);
+            };
             match check(&followed.shipment, next, history, bytes_max) {
                 Ok(digests) => {
                     let encoded = txns(&followed.shipment.payload).flatten();
                     for (txn, digest) in encoded.zip(digests) {
                         self.batch.builder.push_encoded(txn, digest);
                     }
+                    units = units.saturating_add(gate.units(followed.shipment.cost()));
                     next = followed.shipment.last_revision() + 1;
                     history = followed.shipment.history;
                     taken.push(followed);
@@ -53,11 +75,19 @@ impl Committer {
         }
     }
 
-    fn write_followed(&mut self, first_revision: Revision) -> Result<(), Arc<str>> {
-        self.make_room()?;
+    fn write_followed(
+        &mut self,
+        first_revision: Revision,
+        units: u32,
+        started: Timestamp,
+    ) -> Result<(), Arc<str>> {
         match self.log.append(&mut self.batch.builder, first_revision) {
             Ok(appended) => {
                 self.apply(&appended.group);
+                // The gate learns the disk from these commits too: its line bounds them,
+                // and a follower that is promoted knows its disk at once.
+                let took = self.shared.clock.now() - started;
+                self.committed(units, appended.flush, took.saturating_sub(appended.flush));
                 Ok(())
             }
             Err(AppendError::NotWritten(reason) | AppendError::Unknown(reason)) => {

@@ -83,14 +83,11 @@ impl Inbox {
         self.lock().is_empty()
     }
 
-    /// Takes the next if it is no longer than `bytes`.
-    pub(crate) fn pop(&self, bytes: u64) -> Option<Followed> {
+    /// Takes the next, if it is wanted.
+    pub(crate) fn pop_if(&self, wanted: impl FnOnce(&Shipment) -> bool) -> Option<Followed> {
         let mut waiting = self.lock();
         let next = waiting.front()?;
-        if next.shipment.payload.len() as u64 > bytes {
-            return None;
-        }
-        waiting.pop_front()
+        if wanted(&next.shipment) { waiting.pop_front() } else { None }
     }
 
     /// Answers everything that waits.

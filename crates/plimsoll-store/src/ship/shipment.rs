@@ -1,7 +1,7 @@
 //! A group on its way from store to store.
 
 use bytes::Bytes;
-use plimsoll::Timestamp;
+use plimsoll::{Cost, Timestamp};
 
 use crate::log::{Group, History, TxnDigest, txns};
 use crate::store::Revision;
@@ -35,6 +35,11 @@ impl Shipment {
     /// The revision of its last transaction.
     pub fn last_revision(&self) -> Revision {
         (self.first_revision + u64::from(self.txns)).saturating_sub(1)
+    }
+
+    /// What it takes of a batch.
+    pub(crate) const fn cost(&self) -> Cost {
+        Cost { items: self.txns, bytes: self.payload.len() as u64 }
     }
 
     /// Whether a key was written in it, or something that looks like it.

@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use plimsoll::write::WriteGateConfig;
 use tokio::sync::oneshot;
 
-use crate::disk::{Disk, SimDisk};
+use crate::disk::{Delays, Disk, SimDisk, SlowDisk};
 use crate::ship::{FollowError, LogReader, ReadLogError, Shipment};
 use crate::{Entry, History, LogStore, OpenOptions, Range, Revision, Store, Transact, Txn, View};
 
@@ -179,6 +181,28 @@ fn a_group_that_differs_is_final_and_changes_nothing() {
     for shipment in &shipments {
         take(shipment).unwrap();
     }
+    assert_same(&primary, &follower);
+}
+
+#[test]
+fn groups_that_wait_share_a_sync_up_to_the_load_line_and_no_further() {
+    const LINE: u32 = 64;
+    let (primary, there) = (primary(&SimDisk::new()), SimDisk::new());
+    write(&primary, 0, 300);
+    // While it syncs the first group, all others come to wait.
+    let delays = Delays::new(Duration::from_millis(20), Duration::ZERO);
+    let mut options = options(&there, true, 0);
+    options.disk = Arc::new(SlowDisk::new(options.disk, delays));
+    options.gate = WriteGateConfig::default().with_batch_max(LINE, 4 << 20).unwrap();
+    let follower = LogStore::open(options).unwrap();
+    all_taken(ship(&mut reader(&primary, &follower).unwrap(), &follower));
+    let mut groups = follower.read_log(0, History::default()).unwrap();
+    let mut largest = 0;
+    while let Some(group) = groups.next_group().unwrap() {
+        assert!(group.txns <= LINE, "a group of {}", group.txns);
+        largest = group.txns.max(largest);
+    }
+    assert!(largest > 1);
     assert_same(&primary, &follower);
 }
 
