@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plimsoll::backlog::BacklogGate;
 use plimsoll::capacity::CapacityGate;
 use plimsoll::headroom::HeadroomGate;
 use plimsoll::write::{Admission, WriteSnapshot};
@@ -22,6 +23,7 @@ pub(crate) struct MachineGates {
 pub(crate) struct Gates {
     pub(crate) write: Arc<dyn Admission>,
     pub(crate) crypto: CapacityGate,
+    pub(crate) leases: Arc<BacklogGate>,
     pub(crate) machine: MachineGates,
     /// What the processors' gate does while the others enforce.
     pub(crate) processors: Mode,
@@ -46,9 +48,9 @@ impl Gates {
         core::iter::once(write).chain(others).collect()
     }
 
-    fn others(&self) -> [&dyn Controller; 5] {
+    fn others(&self) -> [&dyn Controller; 6] {
         let MachineGates { cpu, reads, memory, disk } = &self.machine;
-        [cpu.gate(), &self.crypto, reads, memory, &**disk]
+        [cpu.gate(), &self.crypto, reads, memory, &**disk, &*self.leases]
     }
 
     /// What a door asks.

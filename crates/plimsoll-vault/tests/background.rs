@@ -5,8 +5,10 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::server;
+use plimsoll::{Gate, Timestamp};
 use plimsoll_store::Range;
 use plimsoll_vault::VaultError;
 use serde_json::json;
@@ -51,6 +53,42 @@ async fn expired_secret_ids_are_removed_without_anybody_asking() {
     server.clock.advance(3);
     while server.vault.background_step().await.unwrap() > 0 {}
     assert_eq!(keys(), before);
+}
+
+#[tokio::test]
+async fn while_leases_end_too_late_none_is_made_and_no_secret_id_is_spent() {
+    let server = server().await;
+    server.write("sys/auth/approle", json!({ "type": "approle" })).await.unwrap();
+    for (role, kind) in [("r", "service"), ("b", "batch")] {
+        let body = json!({ "secret_id_num_uses": 1, "token_type": kind });
+        server.write(&format!("auth/approle/role/{role}"), body).await.unwrap();
+    }
+    let login = async |role: &str| {
+        let path = format!("auth/approle/role/{role}");
+        let id = server.read(&format!("{path}/role-id")).await.unwrap().data.unwrap();
+        let made = server.write(&format!("{path}/secret-id"), json!({})).await.unwrap();
+        let secret = &made.data.unwrap()["secret_id"];
+        json!({ "role_id": id["role_id"], "secret_id": secret })
+    };
+    let (service, batch) = (login("r").await, login("b").await);
+    let gate = server.vault.lease_gate();
+    for seconds in 0..30 {
+        let now = Timestamp::ZERO + Duration::from_secs(seconds);
+        gate.report(now, Duration::from_secs(100 + seconds));
+    }
+    for (path, body) in
+        [("auth/approle/login", &service), ("auth/token/create", &json!({ "ttl": "1h" }))]
+    {
+        let refused = server.write(path, body.clone()).await.unwrap_err();
+        let VaultError::Rejected(rejection) = refused else { panic!("{path}: {refused:?}") };
+        assert_eq!(rejection.gate, Gate::Leases, "{path}");
+    }
+    // What has no lease, and what ends some, goes on.
+    server.write("auth/approle/login", batch).await.unwrap();
+    server.write("auth/token/create", json!({})).await.unwrap();
+    // Nothing is due: one look at the index says so.
+    server.vault.background_step().await.unwrap();
+    server.write("auth/approle/login", service).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,11 +14,13 @@
 //! Quotas, the limits that operators set for their clients, are in [`quota`], and the
 //! windows in which they close a service on purpose in [`maintenance`].
 //! [`cpu`] guards the processors, [`capacity`] what is counted in places or bytes
-//! (password hashing, reads, memory), [`headroom`] the free space of a disk.
+//! (password hashing, reads, memory), [`headroom`] the free space of a disk, [`backlog`]
+//! work that is put off.
 
 #![forbid(unsafe_code)]
 
 mod appointment;
+pub mod backlog;
 mod bucket;
 pub mod capacity;
 mod controller;

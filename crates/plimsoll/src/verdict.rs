@@ -22,6 +22,8 @@ pub enum Gate {
     Memory,
     /// Free space on the disk.
     Disk,
+    /// Leases that ought to have ended.
+    Leases,
     /// The same, asked on one class of its routes, with the name of that.
     Route(&'static str),
 }
@@ -37,6 +39,7 @@ impl Gate {
             Self::Reads => "reads",
             Self::Memory => "memory",
             Self::Disk => "disk",
+            Self::Leases => "leases",
             Self::Route(name) => name,
         }
     }

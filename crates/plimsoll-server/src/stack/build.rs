@@ -145,7 +145,8 @@ impl Builder {
             Some(_) => Mode::Enforce,
             None => self.config.processors,
         };
-        let gates = Gates { write: gate, crypto, machine: self.gates.clone(), processors };
+        let leases = Arc::clone(vault.lease_gate());
+        let gates = Gates { write: gate, crypto, leases, machine: self.gates.clone(), processors };
         gates.set_mode(mode);
         let logins = Arc::new(Vouched::default());
         let routes =

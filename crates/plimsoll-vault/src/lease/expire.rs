@@ -1,8 +1,10 @@
 //! The background work: ending what has expired or was revoked in bulk.
 
+use core::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::context::{Context, UnixTime};
+use crate::context::Context;
 use crate::error::VaultError;
 use crate::lease::index::{EXPIRIES, LEASES, expiry_key, move_expiry, parse_expiry};
 use crate::token::entry::{TokenEntry, id_key, millis};
@@ -23,8 +25,7 @@ struct PrefixRevocation {
 }
 
 /// One chunk of the background work: at most about `items_max` tokens and the
-/// like. Returns how many it were; after 0 there is nothing to do before
-/// [`next_due`]. Bulk revocations and expiry share the chunk, so that neither
+/// like. Returns how many it were; after 0 there is nothing to do for now. Bulk revocations and expiry share the chunk, so that neither
 /// starves the other.
 ///
 /// # Errors
@@ -37,23 +38,16 @@ pub fn step(cx: &mut Context<'_>, items_max: usize) -> Result<usize, VaultError>
     Ok(items)
 }
 
-/// How many leases are due and still in the index, counted up to `count_max`:
-/// what a gate on new leases looks at.
+/// How long ago the first lease that is still in the index was due; zero if none is:
+/// what the gate of new leases looks at.
 ///
 /// # Errors
 /// The store failed.
-pub fn backlog(cx: &Context<'_>, count_max: usize) -> Result<usize, VaultError> {
-    Ok(due(cx, count_max)?.len())
-}
-
-/// When the next lease is due, or was; `None` if there is none.
-///
-/// # Errors
-/// The store failed.
-pub fn next_due(cx: &Context<'_>) -> Result<Option<UnixTime>, VaultError> {
-    let first = cx.keys(EXPIRIES, "", 1)?.pop();
-    let at_ms = first.as_deref().and_then(parse_expiry).map(|(at_ms, _)| at_ms);
-    Ok(at_ms.map(|at_ms| UnixTime(core::time::Duration::from_millis(at_ms))))
+pub fn late(cx: &Context<'_>) -> Result<Duration, VaultError> {
+    let oldest = due(cx, 1)?.pop();
+    Ok(oldest.map_or(Duration::ZERO, |(at_ms, _)| {
+        Duration::from_millis(millis(cx.now()).saturating_sub(at_ms))
+    }))
 }
 
 fn due(cx: &Context<'_>, count_max: usize) -> Result<Vec<(u64, String)>, VaultError> {

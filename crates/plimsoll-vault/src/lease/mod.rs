@@ -15,7 +15,7 @@ pub(crate) mod index;
 mod tests;
 
 pub(crate) use crate::lease::expire::revoke_prefix;
-pub use crate::lease::expire::{backlog, next_due, step};
+pub use crate::lease::expire::{late, step};
 pub use crate::lease::handle::{LeaseCall, handle, handles, needs_sudo};
 
 /// Leases, or other items, ended in one step of the background work, so that

@@ -68,7 +68,10 @@ impl Vault {
             items += lease::step(context, ITEMS_PER_STEP_MAX)?;
             Ok(items + tidy_step(context, ITEMS_PER_STEP_MAX.saturating_sub(items))?)
         });
-        Ok(kept + done.await?)
+        let done = done.await?;
+        let late = self.glance(|context| lease::late(context))?;
+        self.backlog.report(self.options.gate_clock.now(), late);
+        Ok(kept + done)
     }
 
     /// Removes answers that nobody will ask for again.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use plimsoll::Class;
 use secrecy::ExposeSecret as _;
 
 use crate::audit::{AuditedAuth, DeviceEntry};
@@ -16,7 +17,7 @@ use crate::idempotency::Once;
 use crate::mounts::{MountEntry, Routes, Target};
 use crate::quota::leases;
 use crate::request::{Operation, Request};
-use crate::response::Response;
+use crate::response::{AuthResponse, Response};
 use crate::sys::{self, SysAnswer, SysCall};
 use crate::token::{Authenticated, TokenCall, TokenEntry, TokenKind, TokenService};
 use crate::vault::Vault;
@@ -303,6 +304,9 @@ impl Vault {
             ttls: entry.ttls(self.ttls()),
         };
         let response = self.token_service()?.handle(context, &call)?;
+        if creates && let Some(auth) = &response.auth {
+            self.admit_lease(auth)?;
+        }
         let revokes = request.operation == Operation::Write && path.starts_with("revoke");
         Ok(SysAnswer { response, effect: revokes.then_some(Effect::WorkAdded) })
     }
@@ -353,9 +357,21 @@ impl Vault {
         let ttls = entry.ttls(self.ttls());
         let service = self.token_service()?;
         let issued = service.issue_login(context, grant, &request.path, &entry.route(), ttls)?;
+        self.admit_lease(&issued.auth)?;
         response.auth = Some(issued.auth);
         response.warnings.extend(issued.warnings);
         Ok(())
+    }
+
+    /// Asks the gate of the backlog about a token that was made: if it has a lease, there
+    /// is one more to end.
+    fn admit_lease(&self, token: &AuthResponse) -> Result<(), VaultError> {
+        let has_lease = token.lease_duration > 0 && token.token_type == "service";
+        if !has_lease {
+            return Ok(());
+        }
+        let now = self.options.gate_clock.now();
+        self.backlog.admit(now, Class::Normal).map_err(VaultError::Rejected)
     }
 
     pub(super) fn call<'c, 'v>(

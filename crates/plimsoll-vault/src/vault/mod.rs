@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use plimsoll::Mode;
+use plimsoll::backlog::BacklogGate;
 use plimsoll::capacity::CapacityGate;
 use plimsoll_store::Store;
 
@@ -65,6 +67,8 @@ pub struct Vault {
     acls: AclCache,
     callers: Callers,
     pool: CryptoPool,
+    /// Leases that ought to have ended.
+    backlog: Arc<BacklogGate>,
     audit: Broker,
     quotas: Quotas,
     /// Answers that are kept for whoever asks again.
@@ -134,6 +138,7 @@ impl Vault {
             acls: AclCache::default(),
             callers: Callers::default(),
             pool,
+            backlog: Arc::new(BacklogGate::new(Mode::Enforce)),
             audit: Broker::default(),
             quotas: Quotas::default(),
             kept: Kept::default(),
@@ -186,6 +191,11 @@ impl Vault {
     /// The gate in front of the threads that hash passwords.
     pub const fn crypto_gate(&self) -> &CapacityGate {
         self.pool.gate()
+    }
+
+    /// The gate in front of new leases.
+    pub const fn lease_gate(&self) -> &Arc<BacklogGate> {
+        &self.backlog
     }
 
     /// Lets the files of audit devices be opened anew: they were moved away.
