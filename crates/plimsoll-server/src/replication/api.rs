@@ -224,14 +224,12 @@ impl Replication {
         Ok(no_content())
     }
 
-    async fn disable_primary(&self) -> Answer {
+    async fn disable_primary(self: &Arc<Self>) -> Answer {
         if self.following.primary.load().is_none() {
             return Err(ApiError::invalid("this cluster is not a primary"));
         }
-        let stack = self.stacks.current();
-        Record::change(&stack.shared.vault, |_| Ok((None, ()))).await?;
-        self.lay_down();
-        stack.store.retain_log(0);
+        Record::change(&self.stacks.current().shared.vault, |_| Ok((None, ()))).await?;
+        self.take_up().await?;
         Ok(no_content())
     }
 
@@ -304,7 +302,11 @@ impl Replication {
         let stack = self.stacks.current();
         let now = stack.store.now();
         let (revision, history) = stack.store.position();
-        let position = json!({ "last_wal": revision, "history": history.to_string() });
+        let position = json!({
+            "last_wal": revision,
+            "history": history.to_string(),
+            "log_retain_bytes": stack.store.log_retain_bytes(),
+        });
         let mut performance =
             match (stack.shared.vault.is_following(), self.following.primary.load_full()) {
                 (true, _) => self.secondary_status(now),

@@ -66,8 +66,10 @@ impl Replication {
     /// Listens, if the record says that this is a primary.
     pub(super) async fn take_up_primary(self: &Arc<Self>) -> Result<(), ApiError> {
         let stack = self.stacks.current();
-        let Some(record) = Record::read(&stack.shared.vault)? else { return Ok(()) };
-        stack.store.retain_log(LOG_RETAIN_BYTES);
+        let record = Record::read(&stack.shared.vault)?;
+        // Nobody comes back to a server that is no primary: its log is used again.
+        stack.store.retain_log(record.as_ref().map_or(0, |_| LOG_RETAIN_BYTES));
+        let Some(record) = record else { return Ok(()) };
         let at = self.listen_address();
         let listener = bind(at)
             .await

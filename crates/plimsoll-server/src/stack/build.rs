@@ -77,8 +77,9 @@ impl Builder {
         open.clock = self.clock;
         open.observer = Arc::clone(&self.metrics) as _;
         open.following = matches!(role, Role::Secondary(_));
-        // Until it is known whether anybody follows.
-        open.log_retain_bytes = LOG_RETAIN_BYTES;
+        // Whether this is a primary is known when it is unsealed: until then, nothing of
+        // what a secondary may come back for goes.
+        open.log_retain_bytes = if open.following { 0 } else { LOG_RETAIN_BYTES };
         let store = Arc::new(LogStore::open(open)?);
         let shared = Arc::new(self.assemble(&store, mode, role)?);
         let listeners = self.config.listeners.iter();

@@ -180,6 +180,26 @@ fn a_revoked_secondary_is_told_so_and_says_so() {
     assert_eq!(value(&secondary, "before"), "1");
 }
 
+/// What the log keeps for secondaries, once the server has found out what it is.
+fn keeps_of_its_log(server: &Running, mode: &str, bytes: u64) {
+    eventually(&format!("a {mode} keeps {bytes} bytes"), || {
+        let status = status(server);
+        (status["mode"] == mode && status["log_retain_bytes"] == bytes).then_some(())
+    });
+}
+
+#[test]
+fn only_a_primary_keeps_its_log_for_others() {
+    let (primary, secondary) = pair();
+    keeps_of_its_log(&primary, "primary", 1 << 30);
+    keeps_of_its_log(&secondary, "secondary", 0);
+    let primary = primary.again_with(|options| options.config.cluster_address = Some(any_port()));
+    keeps_of_its_log(&primary, "primary", 1 << 30);
+    primary.post(&format!("{PRIMARY}/disable"), &json!({})).is(204);
+    keeps_of_its_log(&primary, "disabled", 0);
+    keeps_of_its_log(&server().again_with(|_| ()), "disabled", 0);
+}
+
 #[test]
 fn health_tells_a_secondary_from_its_primary() {
     let (primary, secondary) = pair();

@@ -126,6 +126,11 @@ impl LogStore {
         self.segments.set_retain(bytes);
     }
 
+    /// What [`LogStore::retain_log`] was told last.
+    pub fn log_retain_bytes(&self) -> u64 {
+        self.segments.retain_bytes()
+    }
+
     /// Hands over a group of the store that this one follows. The answer comes when it
     /// is on disk and visible. Groups are to come in order; many may be under way.
     pub fn follow(&self, shipment: Shipment) -> oneshot::Receiver<Result<Revision, FollowError>> {

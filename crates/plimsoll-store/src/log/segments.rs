@@ -111,6 +111,11 @@ impl Segments {
         state.recycle(self.segment_bytes);
     }
 
+    /// How much of that is kept.
+    pub(crate) fn retain_bytes(&self) -> u64 {
+        self.lock().retain_bytes
+    }
+
     /// Groups are appended to this one from here on.
     pub(crate) fn set_current(&self, segment: Segment) {
         self.lock().current = Some(segment);
