@@ -111,9 +111,9 @@ pub trait File: Debug + Send + Sync {
     /// device charges for them.
     fn begin_group(&self, _items: u32) {}
 
-    /// Sends these bytes to the device and waits until it has them. Makes
-    /// nothing durable: it is how a writer of much goes piece by piece, so that
-    /// the syncs of others do not wait behind all of it at once.
+    /// Begins to send these bytes to the device, as soon as it has all before them.
+    /// Makes nothing durable: it is how a writer of much goes piece by piece, so that
+    /// the syncs of others wait behind one piece and not behind all of it at once.
     fn write_back(&self, _offset: u64, _bytes: u64) {}
 }
 

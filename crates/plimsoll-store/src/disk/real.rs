@@ -108,13 +108,17 @@ impl File for RealFile {
     #[cfg(target_os = "linux")]
     #[expect(unsafe_code, reason = "the standard library has no sync_file_range")]
     fn write_back(&self, offset: u64, bytes: u64) {
-        let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
-            | libc::SYNC_FILE_RANGE_WRITE
-            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
         let (Ok(offset), Ok(bytes)) = (offset.try_into(), bytes.try_into()) else { return };
-        // SAFETY: the descriptor is open for as long as `self`, and the call
-        // touches no memory of ours. It is a hint: an error will come back from
-        // the sync, which reports every failed write since the last one.
-        let _ = unsafe { libc::sync_file_range(self.0.as_raw_fd(), offset, bytes, flags) };
+        let range = |from, bytes, flags| {
+            // SAFETY: the descriptor is open for as long as `self`, and the call
+            // touches no memory of ours. It is a hint: an error will come back from
+            // the sync, which reports every failed write since the last one.
+            let _ = unsafe { libc::sync_file_range(self.0.as_raw_fd(), from, bytes, flags) };
+        };
+        // A length of zero would mean all of the file.
+        if offset > 0 {
+            range(0, offset, libc::SYNC_FILE_RANGE_WAIT_BEFORE);
+        }
+        range(offset, bytes, libc::SYNC_FILE_RANGE_WRITE);
     }
 }

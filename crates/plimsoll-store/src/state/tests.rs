@@ -129,6 +129,36 @@ fn files_of_values_that_nobody_points_to_are_removed() {
 }
 
 #[test]
+fn changes_far_apart_and_before_all_others_find_their_blocks() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+    let file = disk.create("state").unwrap();
+    let mut database = Database::open(disk, file, 1 << 20).unwrap();
+    let (mut model, mut revision) = (Model::new(), 0);
+    let mut merge = |keys: &mut dyn Iterator<Item = String>, value: Option<&'static str>| {
+        revision += 1;
+        let table = Table::default();
+        for key in keys.map(Bytes::from) {
+            table.insert(key.clone(), revision, value.map(Bytes::from));
+            match value {
+                Some(value) => model.insert(key, (Bytes::from(value), revision)),
+                None => model.remove(&key),
+            };
+        }
+        let position = Position { sequence: revision, revision, ..Position::default() };
+        database.merge(&table, position, &mut |_| {}).unwrap();
+        assert!(contents(&database.base().unwrap()) == model, "{revision}");
+    };
+    let name = |n: u32| format!("key/{n:05}");
+    merge(&mut (0..5_000).map(name), Some("all"));
+    merge(&mut (0..5_000).step_by(997).map(name), Some("a few"));
+    // The block of the first keys goes; then it is wanted again.
+    merge(&mut (0..500).map(name), None);
+    merge(&mut ["a", "key/00000", "key/02500", "z"].into_iter().map(String::from), Some("again"));
+    merge(&mut (0..5_000).map(name), None);
+    merge(&mut (0..3).map(name), Some("anew"));
+}
+
+#[test]
 fn a_damaged_value_is_not_read() {
     let disk = SimDisk::new();
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());

@@ -44,7 +44,7 @@ impl Index {
         start: Bound<&[u8]>,
     ) -> Result<impl Iterator<Item = Result<(Key, Place), BaseError>> + use<>, BaseError> {
         let low = match start {
-            Bound::Included(key) | Bound::Excluded(key) => self.block_of(key)?.0,
+            Bound::Included(key) | Bound::Excluded(key) => self.low_of(key)?,
             Bound::Unbounded => Vec::new(),
         };
         let start = start.map(Key::copy_from_slice);
@@ -69,20 +69,57 @@ impl Index {
         }))
     }
 
-    /// The block that a key belongs into, under its low key.
-    fn block_of(&self, key: &[u8]) -> Result<(Vec<u8>, Vec<u8>), BaseError> {
+    /// The low key of the block that a key belongs into.
+    fn low_of(&self, key: &[u8]) -> Result<Vec<u8>, BaseError> {
         let block = self.0.range::<&[u8]>(..=key).map_err(failed)?.next_back();
         let block = block.transpose().map_err(failed)?;
-        Ok(block.map_or_else(Default::default, |(low, block)| {
-            (low.value().to_vec(), block.value().to_vec())
-        }))
+        Ok(block.map_or_else(Vec::new, |(low, _)| low.value().to_vec()))
     }
 
-    /// The low key of the next block.
-    fn low_after(&self, low: &[u8]) -> Result<Option<Key>, BaseError> {
-        let behind = (Bound::Excluded(low), Bound::Unbounded);
-        let next = self.0.range::<&[u8]>(behind).map_err(failed)?.next();
-        let next = next.transpose().map_err(failed)?;
-        Ok(next.map(|(low, _)| Key::copy_from_slice(low.value())))
+    /// The blocks of some keys, which come in order.
+    const fn blocks(&self) -> Blocks<'_> {
+        Blocks { index: self, ahead: None, next: None }
+    }
+}
+
+/// A block, with its low key in front.
+type Block = (Vec<u8>, Vec<u8>);
+
+/// See [`Index::blocks`]. The next key's block is the next one, as a rule: going there
+/// is less work than finding it.
+struct Blocks<'i> {
+    index: &'i Index,
+    ahead: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    /// The block after the last one.
+    next: Option<Block>,
+}
+
+impl Blocks<'_> {
+    /// The block that a key belongs into, which is after all blocks so far, and the low
+    /// key of the next.
+    fn of(&mut self, key: &[u8]) -> Result<(Block, Option<&[u8]>), BaseError> {
+        let mut block = self.step(key)?;
+        let is_further = self.next.as_ref().is_some_and(|(low, _)| **low <= *key);
+        if block.is_none() || is_further {
+            let low = self.index.low_of(key)?;
+            self.ahead = Some(self.index.0.range::<&[u8]>(&*low..).map_err(failed)?);
+            self.next = self.read()?;
+            block = self.step(key)?;
+        }
+        Ok((block.unwrap_or_default(), self.next.as_ref().map(|(low, _)| &**low)))
+    }
+
+    /// The next block, if it is not behind the key.
+    fn step(&mut self, key: &[u8]) -> Result<Option<Block>, BaseError> {
+        let block = self.next.take_if(|(low, _)| **low <= *key);
+        if block.is_some() {
+            self.next = self.read()?;
+        }
+        Ok(block)
+    }
+
+    fn read(&mut self) -> Result<Option<Block>, BaseError> {
+        let block = self.ahead.as_mut().and_then(Iterator::next).transpose().map_err(failed)?;
+        Ok(block.map(|(low, block)| (low.value().to_vec(), block.value().to_vec())))
     }
 }

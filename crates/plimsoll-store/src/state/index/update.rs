@@ -24,12 +24,14 @@ pub(in crate::state) fn update<C>(
     mut decide: impl FnMut(&Key, C, Option<Place>) -> Result<Option<Place>, BaseError>,
 ) -> Result<(), BaseError> {
     let mut changes = changes.peekable();
-    let mut merged = Vec::new();
-    while let Some(first) = peek_key(&mut changes)? {
-        let (low, block) = old.block_of(&first)?;
-        let high = old.low_after(&low)?;
+    let (mut blocks, mut merged) = (old.blocks(), Vec::new());
+    while let Some(first) = changes.peek() {
+        let ((low, block), high) = match first {
+            Ok((key, _)) => blocks.of(key)?,
+            Err(error) => return Err(error.clone()),
+        };
         merged.clear();
-        merge(&block, &mut changes, high.as_ref(), &mut decide, &mut merged)?;
+        merge(&block, &mut changes, high, &mut decide, &mut merged)?;
         if merged != block {
             replace(new, &low, &merged)?;
         }
@@ -37,30 +39,28 @@ pub(in crate::state) fn update<C>(
     Ok(())
 }
 
-fn peek_key<C>(
+/// The next change, if its key is `wanted`.
+fn next_if<C>(
     changes: &mut Peekable<impl Iterator<Item = Result<(Key, C), BaseError>>>,
-) -> Result<Option<Key>, BaseError> {
-    match changes.peek() {
-        None => Ok(None),
-        Some(Ok((key, _))) => Ok(Some(key.clone())),
-        Some(Err(error)) => Err(error.clone()),
-    }
+    wanted: impl FnOnce(&Key) -> bool,
+) -> Result<Option<(Key, C)>, BaseError> {
+    changes.next_if(|item| item.as_ref().map_or(true, |(key, _)| wanted(key))).transpose()
 }
 
 /// Merges the changes below `high` into a block.
 fn merge<C>(
     block: &[u8],
     changes: &mut Peekable<impl Iterator<Item = Result<(Key, C), BaseError>>>,
-    high: Option<&Key>,
+    high: Option<&[u8]>,
     decide: &mut impl FnMut(&Key, C, Option<Place>) -> Result<Option<Place>, BaseError>,
     merged: &mut Vec<u8>,
 ) -> Result<(), BaseError> {
     let mut rest = block;
-    while let Some(key) = peek_key(changes)?.filter(|key| high.is_none_or(|high| key < high)) {
+    while let Some((key, change)) = next_if(changes, |key| high.is_none_or(|high| **key < *high))? {
         let mut place = take_until(&mut rest, &key, merged)?;
-        let is_of_key = |item: &Result<(Key, C), _>| item.as_ref().is_ok_and(|(k, _)| *k == key);
-        while let Some(change) = changes.next_if(is_of_key) {
-            place = decide(&key, change?.1, place)?;
+        place = decide(&key, change, place)?;
+        while let Some((_, change)) = next_if(changes, |other| *other == key)? {
+            place = decide(&key, change, place)?;
         }
         if let Some(place) = place {
             push(merged, &key, place);

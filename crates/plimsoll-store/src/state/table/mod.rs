@@ -116,12 +116,10 @@ impl Table {
     /// The newest version of every key, in order. For a table that nobody
     /// inserts into any more.
     pub(crate) fn newest(&self) -> Vec<(Key, Version)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            let shard = read(shard);
-            all.extend(shard.iter().map(|slot| (slot.key.clone(), slot.versions.newest.version())));
-        }
-        sorted(all, |(key, _)| key)
+        let shards: Vec<_> = self.shards.iter().map(read).collect();
+        let slots = shards.iter().flat_map(|shard| shard.iter()).collect();
+        let slots: Vec<&Slot> = sorted(slots, |slot| &slot.key);
+        slots.into_iter().map(|slot| (slot.key.clone(), slot.versions.newest.version())).collect()
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {

@@ -11,8 +11,9 @@ use crate::store::Key;
 
 /// Checksum, length of the key, length of the value.
 const HEADER_BYTES: usize = 12;
-/// How much is read at a time.
-const READ_BYTES: usize = 1 << 20;
+/// How much is read at a time: little enough that the allocator has it at hand, and the
+/// processor's cache holds it.
+const READ_BYTES: usize = 128 << 10;
 
 /// One row, whole.
 #[derive(Debug)]

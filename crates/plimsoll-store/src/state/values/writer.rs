@@ -10,7 +10,7 @@ use crate::store::Revision;
 
 /// A longer one is followed by another. An offset has 32 bits.
 const FILE_BYTES_MAX: u64 = 256 << 20;
-/// Written at a time, and a sync of the log waits behind this much at most.
+/// Written at a time, while the next is made: a sync of the log waits behind one.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// Writes what a checkpoint adds, into new files.
