@@ -1,17 +1,21 @@
 """Two servers in network namespaces of their own, and everything that can go wrong between them.
 
 Writers put kv v2 with cas and log in through the primary and through the secondary, readers read on
-both, tokens are revoked. Meanwhile either side is killed, the network breaks, loses and delays. Afterwards both digests are equal, every acknowledged write is on
-both, the versions of every key form the order in which their writers were answered, and no revoked
-token is good anywhere. Needs to be root: it makes network namespaces.
+both, tokens are revoked. Meanwhile either side is killed, during bootstrap and promotion too, the
+network breaks, loses and delays, the secondary's disk is slow and full, its clock is an hour off, and
+the primary's log is recycled. Afterwards both digests are equal, every acknowledged write is on both,
+the versions of every key form the order in which their writers were answered, and no revoked token is
+good anywhere. Needs to be root: it makes network namespaces and mounts a small file system.
 """
 
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,92 +23,41 @@ import threading
 import time
 
 from bench.harness import BINARY, Api, end
+from bench.hosts import Network, sh
 
-PORT = 8200
-
-
-def sh(*command, check=True):
-    return subprocess.run(command, check=check, capture_output=True, text=True)
-
-
-class Network:
-    """Two namespaces and a veth pair between them, and one to here from each."""
-
-    def __init__(self):
-        self.tag = f"{os.getpid() % 100000:05d}"
-        self.names = [f"plim{self.tag}{side}" for side in "ab"]
-        block = 16 + os.getpid() % 200
-        self.between = [f"10.99.{block}.1", f"10.99.{block}.2"]
-        self.outside = [f"10.98.{block}.{4 * side + 2}" for side in (0, 1)]
-        for side, name in enumerate(self.names):
-            sh("ip", "netns", "add", name)
-            sh("ip", "-n", name, "link", "set", "lo", "up")
-        sh("ip", "link", "add", f"r{self.tag}a", "netns", self.names[0], "type", "veth",
-           "peer", "name", f"r{self.tag}b", "netns", self.names[1])
-        for side, name in enumerate(self.names):
-            link = f"r{self.tag}{'ab'[side]}"
-            sh("ip", "-n", name, "addr", "add", f"{self.between[side]}/24", "dev", link)
-            sh("ip", "-n", name, "link", "set", link, "up")
-            here = f"o{self.tag}{'ab'[side]}"
-            sh("ip", "link", "add", here, "type", "veth", "peer", "name", "out", "netns", name)
-            sh("ip", "addr", "add", f"10.98.{block}.{4 * side + 1}/30", "dev", here)
-            sh("ip", "link", "set", here, "up")
-            sh("ip", "-n", name, "addr", "add", f"{self.outside[side]}/30", "dev", "out")
-            sh("ip", "-n", name, "link", "set", "out", "up")
-
-    def shape(self, side, *rule):
-        """What goes out of one side towards the other."""
-        link = f"r{self.tag}{'ab'[side]}"
-        sh("tc", "-n", self.names[side], "qdisc", "replace", "dev", link, "root", "netem", *rule)
-
-    def can_shape(self):
-        """Whether this kernel can lose and delay."""
-        link = f"r{self.tag}a"
-        tried = sh("tc", "-n", self.names[0], "qdisc", "replace", "dev", link, "root", "netem",
-                   "delay", "1ms", check=False)
-        self.heal()
-        return tried.returncode == 0
-
-    def silence(self, side, silent):
-        """One way: nothing goes out of a side towards the other, and nobody is told."""
-        do = "add" if silent else "del"
-        sh("ip", "-n", self.names[side], "route", do, "blackhole", f"{self.between[1 - side]}/32")
-
-    def cut(self, cut):
-        """Both ways."""
-        sh("ip", "-n", self.names[0], "link", "set", f"r{self.tag}a", "down" if cut else "up")
-
-    def heal(self):
-        for side in (0, 1):
-            link = f"r{self.tag}{'ab'[side]}"
-            sh("tc", "-n", self.names[side], "qdisc", "del", "dev", link, "root", check=False)
-
-    def close(self):
-        for name in self.names:
-            sh("ip", "netns", "del", name, check=False)
+PORT, CLUSTER_PORT = 8200, 8201
+SNAPSHOT_TAKEN = "snapshot of the primary"
 
 
 class Server:
-    def __init__(self, network, side, directory, options):
+    def __init__(self, network, side, directory):
         self.network, self.side = network, side
         self.host = network.outside[side]
         self.directory = os.path.join(directory, "ab"[side])
-        os.mkdir(self.directory)
+        self.data = os.path.join(self.directory, "data")
+        os.makedirs(self.data)
         self.config = os.path.join(self.directory, "plimsoll.hcl")
         with open(self.config, "w") as file:
-            file.write(f'storage "plimsoll" {{\n  path = "{self.directory}/data"\n}}\n'
+            file.write(f'storage "plimsoll" {{\n  path = "{self.data}"\n}}\n'
                        f'listener "tcp" {{\n  address = "0.0.0.0:{PORT}"\n  tls_disable = true\n'
-                       f'  cluster_address = "{network.between[side]}:8201"\n}}\n')
+                       f'  cluster_address = "{network.between[side]}:{CLUSTER_PORT}"\n}}\n')
         self.log = open(os.path.join(self.directory, "log"), "ab")
-        self.options, self.process, self.key, self.root = options, None, None, None
-        self.prefix = []
+        self.process, self.key, self.root = None, None, None
+
+    def must(self, method, path, body=None):
+        """As its own root, once."""
+        api = self.api(self.root)
+        answer = api.must(method, path, body)
+        api.close()
+        return answer
 
     def api(self, token, timeout=15):
         return Api(PORT, token, timeout, self.host)
 
-    def start(self):
-        command = ["ip", "netns", "exec", self.network.names[self.side], *self.prefix, str(BINARY),
-                   "server", "--config", self.config, *self.options]
+    def start(self, *prefix):
+        """Starts and unseals it, under another command if one is given."""
+        command = ["ip", "netns", "exec", self.network.names[self.side], *prefix, str(BINARY),
+                   "server", "--config", self.config]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 30
         while True:
@@ -126,9 +79,30 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def restart(self, *prefix):
+        self.stop()
+        self.start(*prefix)
+
+    def logged(self):
+        with open(self.log.name, errors="replace") as log:
+            return log.read()
+
+    def wipe(self, file_system_mib=None):
+        """Takes all of its data, and puts it on a small file system of its own if asked to."""
+        self.stop()
+        sh("umount", self.data, check=False)
+        shutil.rmtree(self.data)
+        os.mkdir(self.data)
+        if file_system_mib is not None:
+            sh("mount", "-t", "tmpfs", "-o", f"size={file_system_mib}m", "tmpfs", self.data)
+        self.key = None
+
     def stop(self):
         if self.process is not None:
             end(self.process)
+
+    def wall_clock(self):
+        return self.api("").call("GET", "sys/health")[1]["server_time_utc"]
 
     def status(self, token):
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -143,18 +117,20 @@ class Server:
 class Load:
     """Clients of both sides, and what they were answered."""
 
-    def __init__(self, servers, root, writers=6):
-        self.servers, self.root = servers, root
+    def __init__(self, servers, root, login, writers=6):
+        self.servers, self.root, self.login = servers, root, login
         self.stop_event, self.lock = threading.Event(), threading.Lock()
         # Per key: (version, value, asked, answered) of every acknowledged write.
         self.writes, self.revoked, self.tokens = {}, [], []
         self.reads = self.unknown = self.refused = 0
-        # The root token comes from the primary and is good on both.
-        self.threads = [threading.Thread(target=self.write, args=(index,)) for index in range(writers)]
-        self.threads += [threading.Thread(target=self.read, args=(index,)) for index in range(2)]
-        self.threads += [threading.Thread(target=self.log_in, args=(index,)) for index in range(2)]
+        self.writers, self.threads, self.numbers = writers, [], itertools.count()
 
     def start(self):
+        # The root token comes from the primary and is good on both.
+        roles = [(self.write, self.writers), (self.read, 2), (self.log_in, 2)]
+        self.threads = [threading.Thread(target=role, args=(index,))
+                        for role, count in roles for index in range(count)]
+        self.stop_event.clear()
         for thread in self.threads:
             thread.start()
 
@@ -173,15 +149,13 @@ class Load:
         api.close()
 
     def write(self, index):
-        number, rng = 0, random.Random(index)
+        rng = random.Random(index)
         versions = {}
 
         def step(api):
-            nonlocal number
-            number += 1
             # New keys from time to time: a key's record holds all of its versions.
             key = f"{int(time.monotonic() / 10)}-{rng.randrange(8)}"
-            value = f"{index}-{number}"
+            value = f"{index}-{next(self.numbers)}"
             asked = time.monotonic()
             body = {"options": {"cas": versions.get(key, 0)}, "data": {"value": value}}
             status, answer = api.call("POST", f"secret/data/{key}", body)
@@ -244,14 +218,19 @@ def prepare(primary):
     return {"role_id": role, "secret_id": secret}
 
 
-def join(primary, secondary, name="b"):
-    api = primary.api(primary.root)
-    api.must("POST", "sys/replication/performance/primary/enable", {})
+def secondary_token(primary, root, name):
+    api = primary.api(root)
     token = api.must("POST", "sys/replication/performance/primary/secondary-token", {"id": name})
-    other = secondary.api(secondary.root)
-    other.must("POST", "sys/replication/performance/secondary/enable",
-               {"token": token["wrap_info"]["token"]})
-    api.close(), other.close()
+    api.close()
+    return token["wrap_info"]["token"]
+
+
+def enable(secondary, token):
+    secondary.must("POST", "sys/replication/performance/secondary/enable", {"token": token})
+
+
+def promote(secondary, root):
+    secondary.api(root).must("POST", "sys/replication/performance/secondary/promote", {})
 
 
 def wait_equal(primary, secondary, root, seconds=60):
@@ -276,7 +255,8 @@ def digest(server, root, directory):
     return dict(line.split(" ", 1) for line in printed.splitlines()[1:])
 
 
-def verify(servers, root, load, directory):
+def verify(servers, load, directory):
+    root = load.root
     position = wait_equal(*servers, root)
     digests = [digest(server, root, directory) for server in servers]
     if digests[0] != digests[1]:
@@ -313,48 +293,153 @@ def verify(servers, root, load, directory):
     return acknowledged, position
 
 
-def faults(network, servers, options):
-    """What is done to them, one after the other: a name and a function of no arguments."""
-    primary, secondary = servers
-    rng = random.Random(options.seed)
-    pause = options.seconds
+class Faults:
+    """What is done to a primary and its secondary, which change places."""
 
-    def kill(server):
-        time.sleep(rng.uniform(0.05, 0.8))
-        server.kill()
-        time.sleep(rng.uniform(0, 0.3))
-        server.start()
+    def __init__(self, network, servers, load, options):
+        self.network, self.load, self.options = network, load, options
+        self.primary, self.secondary = servers
+        self.rng, self.joined = random.Random(options.seed), itertools.count()
 
-    def shaped(*rules):
-        def run():
-            for side, rule in rules:
-                network.shape(side, *rule.split())
-            time.sleep(pause)
-            network.heal()
-        return run
+    def all(self):
+        """Names and functions, one after the other."""
+        yield "one-way loss, from the primary", self.for_a_while(self.silence(self.primary))
+        yield "one-way loss, from the secondary", self.for_a_while(self.silence(self.secondary))
+        yield "partition", self.for_a_while(self.network.cut)
+        yield "5 % loss, 50 ms delay", self.lossy
+        for number in range(self.options.kills):
+            # Of ten kills one hits a bootstrap, one a promotion.
+            yield {1: ("kill -9 during a bootstrap", self.kill_bootstrapping),
+                   2: ("kill -9 during a promotion", self.kill_promoting)}.get(
+                       number % 10, ("kill -9", self.kill))
+        yield "the secondary's disk full", self.full_disk
+        yield "the secondary's disk slow", self.slow_disk
+        if not self.options.short:
+            for hours in (1, -1):
+                yield f"the secondary's clock {hours:+} h", lambda hours=hours: self.other_time(hours)
+            yield "the primary's log recycled", self.recycle
 
-    def for_a_while(change):
+    def silence(self, server):
+        return lambda on: self.network.silence(server.side, on)
+
+    def for_a_while(self, change):
         def run():
             change(True)
-            time.sleep(pause)
+            time.sleep(self.options.seconds)
             change(False)
         return run
 
-    listed = [
-        ("one-way loss, from the primary", for_a_while(lambda on: network.silence(0, on))),
-        ("one-way loss, from the secondary", for_a_while(lambda on: network.silence(1, on))),
-        ("partition", for_a_while(network.cut)),
-    ]
-    if network.can_shape():
-        rule = "loss 5% delay 50ms"
-        listed.append(("5 % loss, 50 ms delay", shaped((0, rule), (1, rule))))
-    else:
-        print("no netem in this kernel: 5 % loss with 50 ms delay is left out", flush=True)
-    for number in range(options.kills):
-        server = servers[rng.randrange(2)]
-        listed.append((f"kill -9 of the {'primary' if server is primary else 'secondary'}",
-                       lambda server=server: kill(server)))
-    return listed
+    def lossy(self):
+        with self.network.lossy(0.05, 50):
+            if self.network.connect_seconds(self.secondary.side, self.primary.side, CLUSTER_PORT) < 0.1:
+                raise SystemExit("nothing is delayed")
+            time.sleep(self.options.seconds)
+
+    def either(self):
+        return self.rng.choice([self.primary, self.secondary])
+
+    def kill(self, server=None, within=(0.05, 0.8)):
+        server = server or self.either()
+        time.sleep(self.rng.uniform(*within))
+        server.kill()
+        time.sleep(self.rng.uniform(0, 0.3))
+        server.start()
+
+    def kill_bootstrapping(self, file_system_mib=None, killed=True):
+        """A secondary from nothing. An operator repeats the command that was cut off."""
+        self.secondary.wipe(file_system_mib)
+        self.secondary.start()
+        token = secondary_token(self.primary, self.load.root, f"r{next(self.joined)}")
+        joining = threading.Thread(target=lambda: attempt(enable, self.secondary, token))
+        joining.start()
+        if killed:
+            self.kill(within=(0, 0.4))
+        joining.join()
+        # Its root token is its own until it follows, and the primary's from then on.
+        known = self.secondary.status(self.secondary.root) or self.secondary.status(self.load.root)
+        if known.get("mode") == "disabled":
+            enable(self.secondary, token)
+
+    def kill_promoting(self):
+        """The primary is lost while nobody writes, and its successor killed while it takes over."""
+        self.load.stop()
+        wait_equal(self.primary, self.secondary, self.load.root)
+        self.primary.stop()
+        promoting = threading.Thread(target=lambda: attempt(promote, self.secondary, self.load.root))
+        promoting.start()
+        self.kill(self.secondary, within=(0, 0.05))
+        promoting.join()
+        if self.secondary.status(self.load.root)["mode"] == "secondary":
+            promote(self.secondary, self.load.root)
+        self.primary, self.secondary = self.secondary, self.primary
+        self.kill_bootstrapping(killed=False)
+        self.follows()
+        self.load.start()
+
+    def full_disk(self):
+        self.kill_bootstrapping(file_system_mib=800, killed=False)
+        self.follows()
+        ballast = os.path.join(self.secondary.data, "ballast")
+        free = os.statvfs(self.secondary.data)
+        with open(ballast, "wb") as file:
+            file.write(bytes(free.f_bavail * free.f_frsize - (70 << 20)))
+        deadline = time.monotonic() + 30
+        while "bytes left" not in str(self.secondary.status(self.load.root).get("reason")):
+            if time.monotonic() > deadline:
+                raise SystemExit("a full disk is not noticed")
+            time.sleep(0.05)
+        os.remove(ballast)
+
+    def slow_disk(self):
+        """Each sync 10 ms longer, by the system calls."""
+        self.secondary.restart("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
+                               "-e", "inject=fdatasync:delay_exit=10000")
+        self.follows()
+        time.sleep(min(self.options.seconds, 10))
+        self.secondary.restart()
+
+    def other_time(self, hours):
+        """What expires does so by the primary's clock."""
+        self.secondary.restart("env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", f"{hours:+}h")
+        self.follows()
+        ahead = self.secondary.wall_clock() - self.primary.wall_clock()
+        if abs(ahead - hours * 3600) > 60:
+            raise SystemExit(f"the clock is {ahead} s off, not {hours} h")
+        api = self.primary.api(self.load.root)
+        token = api.must("POST", "auth/token/create", {"ttl": "5s", "policies": ["default"]})
+        token = token["auth"]["client_token"]
+        looked_up = lambda: self.secondary.api(token).call("GET", "auth/token/lookup-self")[0]
+        time.sleep(2)
+        if looked_up() != 200:
+            raise SystemExit("a token of the primary is not good on the secondary")
+        time.sleep(4)
+        if looked_up() != 403:
+            raise SystemExit("a token is good on the secondary beyond its time on the primary")
+        self.secondary.restart()
+
+    def recycle(self):
+        """More is written than the primary keeps of its log, while the secondary is down."""
+        api = self.primary.api(self.load.root, timeout=60)
+        api.must("POST", "sys/mounts/recycle", {"type": "kv"})
+        wait_equal_or_moving(self.primary, self.secondary, self.load.root)
+        self.secondary.stop()
+        snapshots = self.secondary.logged().count(SNAPSHOT_TAKEN)
+        value = "x" * 1_000_000
+        for number in range(2300):
+            api.must("PUT", f"recycle/{number % 20}", {"value": f"{number}{value}"})
+        self.secondary.start()
+        self.follows()
+        if self.secondary.logged().count(SNAPSHOT_TAKEN) == snapshots:
+            raise SystemExit("the log was not recycled")
+
+    def follows(self):
+        wait_equal_or_moving(self.primary, self.secondary, self.load.root)
+
+
+def attempt(command, *arguments):
+    """Whatever is cut off is looked at afterwards."""
+    with contextlib.suppress(OSError, http.client.HTTPException, RuntimeError):
+        command(*arguments)
 
 
 def main():
@@ -362,37 +447,17 @@ def main():
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the network is broken")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--short", action="store_true", help="without clocks and the recycled log")
+    parser.add_argument("--only", help="only faults whose name has this in it")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     random.seed(options.seed)
-    network = Network()
-    servers = []
+    network, servers = Network(), []
     try:
         with tempfile.TemporaryDirectory(prefix="plimsoll-replication-") as directory:
-            servers = [Server(network, side, directory, []) for side in (0, 1)]
-            load = None
+            servers = [Server(network, side, directory) for side in (0, 1)]
             try:
-                for server in servers:
-                    server.start()
-                primary, secondary = servers
-                login = prepare(primary)
-                join(primary, secondary)
-                wait_equal(primary, secondary, primary.root)
-                load = Load(servers, primary.root)
-                load.login = login
-                load.start()
-                for name, fault in faults(network, servers, options):
-                    started = time.monotonic()
-                    fault()
-                    wait_equal_or_moving(primary, secondary)
-                    print(f"{name:36} {time.monotonic() - started:6.1f} s, "
-                          f"{sum(map(len, load.writes.values()))} writes", flush=True)
-                load.stop()
-                acknowledged, position = verify(servers, primary.root, load, directory)
-                print(f"{acknowledged} writes, {len(load.tokens)} tokens on both, {len(load.revoked)} "
-                      f"revoked on neither, {load.reads} reads, {load.unknown} unknown outcomes, "
-                      f"{load.refused} refused; revision {position['last_wal']}, "
-                      f"digest {position['history']}", flush=True)
+                run(network, servers, options, directory)
             except BaseException:
                 for server in servers:
                     with open(os.path.join(server.directory, "log"), errors="replace") as log:
@@ -400,25 +465,53 @@ def main():
                         print("".join(log.readlines()[-15:]))
                 raise
             finally:
-                if load is not None:
-                    load.stop_event.set()
                 for server in servers:
                     server.stop()
+                    sh("umount", server.data, check=False)
     finally:
         network.close()
 
 
-def wait_equal_or_moving(primary, secondary, seconds=30):
+def run(network, servers, options, directory):
+    for server in servers:
+        server.start()
+    login = prepare(servers[0])
+    servers[0].must("POST", "sys/replication/performance/primary/enable", {})
+    enable(servers[1], secondary_token(servers[0], servers[0].root, "first"))
+    wait_equal(*servers, servers[0].root)
+    load = Load(servers, servers[0].root, login)
+    faults = Faults(network, servers, load, options)
+    load.start()
+    try:
+        for name, fault in faults.all():
+            if options.only and options.only not in name:
+                continue
+            started = time.monotonic()
+            fault()
+            faults.follows()
+            print(f"{name:36} {time.monotonic() - started:6.1f} s, "
+                  f"{sum(map(len, load.writes.values()))} writes", flush=True)
+    finally:
+        load.stop()
+    acknowledged, position = verify([faults.primary, faults.secondary], load, directory)
+    print(f"{acknowledged} writes, {len(load.tokens)} tokens on both, {len(load.revoked)} "
+          f"revoked on neither, {load.reads} reads, {load.unknown} unknown outcomes, "
+          f"{load.refused} refused; revision {position['last_wal']}, "
+          f"digest {position['history']}", flush=True)
+
+
+def wait_equal_or_moving(primary, secondary, root, seconds=60):
     """Until the secondary receives again: nobody had to help it."""
     deadline = time.monotonic() + seconds
+    state = {}
     while time.monotonic() < deadline:
-        state = secondary.status(primary.root)
+        state = secondary.status(root)
         if state.get("state") == "failed":
             raise SystemExit(f"FAILED: {state}")
         if state.get("state") == "stream-wals" and state.get("lag_ms", 1e9) < 2000:
             return
         time.sleep(0.05)
-    raise SystemExit(f"not following after {seconds} s: {state}")
+    raise SystemExit(f"not following after {seconds} s: {primary.status(root)} {state}")
 
 
 if __name__ == "__main__":

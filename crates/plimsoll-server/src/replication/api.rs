@@ -23,7 +23,6 @@ use crate::replication::local::Replica;
 use crate::replication::record::Record;
 use crate::replication::serve::{ACTIVATE_PATH, Activated, Activation};
 use crate::replication::status::State;
-use crate::replication::wire::PROTOCOL;
 
 const PREFIX: &str = "/v1/sys/replication/";
 /// Of a request here: a token has a few kilobytes.
@@ -122,6 +121,7 @@ where
         "performance/primary/revoke-secondary" => replication.revoke(&fields).await,
         "performance/primary/disable" => replication.disable_primary().await,
         "performance/secondary/enable" => replication.enable_secondary(&fields).await,
+        "performance/secondary/update-primary" => replication.update_primary(&fields).await,
         "performance/secondary/promote" => replication.leave_primary("promoted").await,
         "performance/secondary/disable" => replication.leave_primary("disabled").await,
         _ => return message(404, ""),
@@ -239,19 +239,16 @@ impl Replication {
         let token = Token::decode(token)?;
         let vault = Arc::clone(&self.stacks.current().shared.vault);
         let cluster_id = vault.status().cluster_id.ok_or(VaultError::Sealed)?;
-        if token.cluster_id == cluster_id {
-            return Err(ApiError::invalid(
-                "the token was issued by this cluster: a secondary cannot follow itself",
-            ));
-        }
-        if Record::read(&vault)?.is_some() {
-            return Err(ApiError::invalid("this cluster is a primary: disable that first"));
+        if let Some(record) = Record::read(&vault)? {
+            return Err(ApiError::invalid(match record.issued(&token) {
+                true => "the token was issued by this cluster: a secondary cannot follow itself",
+                false => "this cluster is a primary: disable that first",
+            }));
         }
         let link =
             Link::new(&token.address, &token.ca, &token.id, &token.own, self.handle.clone())?;
         let recipient = Recipient::new()?;
         let activation = Activation {
-            protocol: PROTOCOL.to_owned(),
             secret: token.secret.clone(),
             cluster_id,
             public: BASE64.encode(recipient.public()),
@@ -268,6 +265,24 @@ impl Replication {
             "this cluster is becoming a secondary: what it held is being replaced by the \
              primary's data, its tokens included",
         ))
+    }
+
+    /// Follows the same data elsewhere: after a promotion, or at another address.
+    async fn update_primary(self: &Arc<Self>, fields: &Map<String, Value>) -> Answer {
+        let Some(mut replica) = self.local.read()? else {
+            return Err(ApiError::invalid("this cluster is not a secondary"));
+        };
+        let address = text(fields, "update_primary_addrs").map(bare_address);
+        let address = address.filter(|address| !address.contains(','));
+        replica.address = address
+            .ok_or_else(|| ApiError::invalid("update_primary_addrs: expected one host:port"))?;
+        // Whoever does not answer there with a certificate of the authority is not it.
+        let certified = replica.certified(&self.stacks.current().shared.vault)?;
+        let handle = self.handle.clone();
+        Link::new(&replica.address, &replica.ca, &replica.id, &certified, handle)?.open().await?;
+        self.local.write(&replica)?;
+        self.take_up().await?;
+        Ok(no_content())
     }
 
     /// Ends following. What was followed so far stays.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use crate::backup::Outgoing;
 use crate::replication::api::ApiError;
 use crate::replication::credentials::{Certified, PRIMARY_NAME, client_config};
+use crate::replication::wire::PROTOCOL;
 
 /// For a connection to stand.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +32,9 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Names the secondary in each request.
 pub(super) const SECONDARY_HEADER: &str = "x-plimsoll-secondary";
+
+/// Says what the secondary speaks, in each request.
+pub(super) const PROTOCOL_HEADER: &str = "x-plimsoll-protocol";
 
 pub(super) type Sender = http2::SendRequest<Outgoing>;
 
@@ -127,9 +131,11 @@ impl Link {
         if let Ok(uri) = format!("https://{PRIMARY_NAME}{path}").parse() {
             *request.uri_mut() = uri;
         }
-        if let Ok(id) = http::HeaderValue::from_str(&self.id) {
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
             request.headers_mut().insert(SECONDARY_HEADER, id);
         }
+        let protocol = HeaderValue::from_static(PROTOCOL);
+        request.headers_mut().insert(PROTOCOL_HEADER, protocol);
         request
     }
 }

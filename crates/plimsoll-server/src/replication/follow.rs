@@ -36,6 +36,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Between attempts: doubled each time.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// Free on the disk: a segment of the log, and what the state takes meanwhile. Below the
+/// floor of the disk's gate, so that what the primary deletes to make room gets through.
+const FREE_BYTES_MIN: u64 = 88 << 20;
 /// Acknowledgements on their way.
 const ACKS_MAX: usize = 256;
 
@@ -80,9 +83,10 @@ impl Replication {
         while !role.is_cancelled() {
             let is_copy = self.stacks.current().shared.vault.is_following();
             let before = self.stacks.current().store.position().0;
-            let end = match is_copy {
-                true => self.stream(link).await,
-                false => End::Recycled,
+            let end = match (self.room(), is_copy) {
+                (Err(end), _) => end,
+                (Ok(()), true) => self.stream(link).await,
+                (Ok(()), false) => End::Recycled,
             };
             let end = match end {
                 End::Recycled => match self.bootstrap(link, replica).await {
@@ -105,6 +109,17 @@ impl Replication {
             }
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// A store whose disk is full stops for good; one that waits goes on by itself.
+    fn room(&self) -> Result<(), End> {
+        let free = self.stacks.current().shared.gates.machine.disk.free_bytes();
+        match free < FREE_BYTES_MIN {
+            true => Err(End::Broken(format!(
+                "the disk here has {free} bytes left: nothing is followed below {FREE_BYTES_MIN}"
+            ))),
+            false => Ok(()),
         }
     }
 
@@ -185,6 +200,7 @@ impl Follower<'_> {
                     following.applied(here, self.stack.store.now());
                 }
                 Frame::Group(shipment) => {
+                    self.replication.room()?;
                     following.heard(shipment.last_revision(), wall, clock::unix());
                     self.hand_over(shipment).await?;
                 }

@@ -9,7 +9,7 @@ use plimsoll_vault::{Vault, VaultError};
 use serde::{Deserialize, Serialize};
 
 use crate::replication::api::ApiError;
-use crate::replication::credentials::Certified;
+use crate::replication::credentials::{Certified, Token};
 
 const RECORD: &str = "primary";
 /// Secondaries of one primary.
@@ -77,6 +77,11 @@ impl Record {
         let secret = secret.to_owned();
         self.secondaries.insert(id.to_owned(), Secondary { secret, expires, cluster_id: None });
         Ok(())
+    }
+
+    /// Whether a token was given out here.
+    pub(super) fn issued(&self, token: &Token) -> bool {
+        self.secondaries.get(&token.id).is_some_and(|known| known.secret == token.secret)
     }
 
     /// Takes a token from a cluster: once, or again from the same one, which may have

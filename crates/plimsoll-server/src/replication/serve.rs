@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use plimsoll_daemon::clock;
@@ -26,7 +26,7 @@ use crate::backup::{self, Outgoing, byte_channel};
 use crate::face::{HttpResponse, json_response, message};
 use crate::replication::Replication;
 use crate::replication::api::ApiError;
-use crate::replication::client::{SECONDARY_HEADER, whole};
+use crate::replication::client::{PROTOCOL_HEADER, SECONDARY_HEADER, whole};
 use crate::replication::credentials::is_of;
 use crate::replication::forward::CLIENT_HEADER;
 use crate::replication::primary::Primary;
@@ -47,7 +47,6 @@ pub(super) const SNAPSHOT_PATH: &str = "/replication/snapshot";
 /// What a secondary shows once.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Activation {
-    pub(super) protocol: String,
     pub(super) secret: String,
     /// The secondary's own cluster.
     pub(super) cluster_id: String,
@@ -87,7 +86,7 @@ impl Connection {
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
-        let id = match self.who(&request) {
+        let id = match common_protocol(request.headers()).and_then(|()| self.who(&request)) {
             Ok(id) => id,
             Err(error) => return error.response().map(Outgoing::Whole),
         };
@@ -128,12 +127,6 @@ impl Connection {
     async fn activate(&self, id: &str, request: Request<Incoming>) -> Result<Response, ApiError> {
         let body = whole(request.into_body()).await.unwrap_or_default();
         let asked: Activation = serde_json::from_slice(&body)?;
-        if asked.protocol != PROTOCOL {
-            return Err(ApiError::invalid(format!(
-                "the primary speaks {PROTOCOL:?}, the secondary {:?}",
-                asked.protocol
-            )));
-        }
         let vault = Arc::clone(&self.replication.stacks.current().shared.vault);
         let public = BASE64.decode(&asked.public).map_err(|_| ApiError::invalid("no key"))?;
         let root_key = vault.export_root_key(&public)?;
@@ -152,7 +145,9 @@ impl Connection {
 
     /// Frames, for as long as the secondary takes them.
     fn stream(&self, id: &str, request: Request<Incoming>) -> Result<Response, ApiError> {
-        let store = Arc::clone(&self.replication.stacks.current().store);
+        let stack = self.replication.stacks.current();
+        let (store, retired) = (Arc::clone(&stack.store), stack.retired());
+        drop(stack);
         let query = crate::face::query(request.uri().query().unwrap_or_default());
         let field = |name: &str, radix| {
             let text = query.get(name).ok_or_else(|| ApiError::invalid(name))?;
@@ -174,7 +169,7 @@ impl Connection {
             acks.await;
             drop(ended);
         });
-        let shipper = Shipper { store, reader, shipping, pieces, role, gone };
+        let shipper = Shipper { store, reader, shipping, pieces, role, retired, gone };
         let waits = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         // On a thread of its own: it reads files, and waits for nobody else.
         self.replication.requests.spawn_blocking(move || shipper.run(first, &waits));
@@ -186,6 +181,7 @@ impl Connection {
         let (mut parts, body) = request.into_parts();
         let origin = parts.headers.remove(CLIENT_HEADER);
         parts.headers.remove(SECONDARY_HEADER);
+        parts.headers.remove(PROTOCOL_HEADER);
         let origin = origin.and_then(|origin| origin.to_str().ok()?.parse().ok());
         let Some(origin) = origin else {
             return message(400, "a forwarded request names its client").map(Outgoing::Whole);
@@ -202,6 +198,15 @@ impl Connection {
         let answer: Result<HttpResponse, _> = answer.await;
         answer.unwrap_or_else(|_| message(500, "internal error")).map(Outgoing::Whole)
     }
+}
+
+fn common_protocol(headers: &HeaderMap) -> Result<(), ApiError> {
+    let theirs = headers.get(PROTOCOL_HEADER).and_then(|theirs| theirs.to_str().ok());
+    if theirs == Some(PROTOCOL) {
+        return Ok(());
+    }
+    let theirs = theirs.unwrap_or("something else");
+    Err(ApiError::invalid(format!("the primary speaks {PROTOCOL:?}, the secondary {theirs:?}")))
 }
 
 fn of_log(error: ReadLogError) -> ApiError {
@@ -230,6 +235,8 @@ struct Shipper {
     shipping: Arc<Shipping>,
     pieces: mpsc::Sender<io::Result<Bytes>>,
     role: CancellationToken,
+    /// What is shipped is not the primary's data any more.
+    retired: CancellationToken,
     /// The secondary has closed its end.
     gone: CancellationToken,
 }
@@ -270,6 +277,7 @@ impl Shipper {
             () = self.reader.changed() => true,
             () = tokio::time::sleep(HEARTBEAT) => true,
             () = self.role.cancelled() => false,
+            () = self.retired.cancelled() => false,
             () = self.gone.cancelled() => false,
         }
     }
@@ -278,6 +286,27 @@ impl Shipper {
         let (header, payload) = encode(frame, clock::unix());
         let mut pieces = [header, payload].into_iter().filter(|piece| !piece.is_empty());
         !self.role.is_cancelled()
+            && !self.retired.is_cancelled()
             && pieces.all(|piece| self.pieces.blocking_send(Ok(piece)).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_secondary_of_another_version_is_told_both_versions() {
+        let mut headers = HeaderMap::new();
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from_static(PROTOCOL));
+        assert!(common_protocol(&headers).is_ok());
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from_static("plimsoll-replication 1, log 3"));
+        let refused = common_protocol(&headers).map_err(|error| error.to_string());
+        let line = "the primary speaks \"plimsoll-replication 2, log 4\", the secondary \
+                    \"plimsoll-replication 1, log 3\"";
+        assert_eq!(refused, Err(line.to_owned()));
+        assert!(common_protocol(&HeaderMap::new()).is_err());
     }
 }

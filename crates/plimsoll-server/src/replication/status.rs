@@ -87,7 +87,7 @@ impl Following {
         if *current != state {
             match &state {
                 State::Failed(why) => tracing::error!(why, "replication has ended"),
-                State::Disconnected(why) => tracing::warn!(why, "the primary is out of reach"),
+                State::Disconnected(why) => tracing::warn!(why, "replication is interrupted"),
                 state => tracing::info!(state = state.name(), "replication"),
             }
             *current = state;

@@ -11,7 +11,7 @@ use plimsoll_store::ship::Shipment;
 use plimsoll_store::{History, Revision};
 
 /// What the two ends must have in common.
-pub(super) const PROTOCOL: &str = "plimsoll-replication 1, log 3";
+pub(super) const PROTOCOL: &str = "plimsoll-replication 2, log 4";
 
 const MAGIC: &[u8; 4] = b"PlR1";
 const HEADER_BYTES: usize = 48;

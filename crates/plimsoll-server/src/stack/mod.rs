@@ -79,6 +79,11 @@ impl Stack {
     pub(crate) fn service(&self) -> ApiService {
         self.cluster.clone()
     }
+
+    /// Cancelled as soon as another one serves in its place.
+    pub(crate) fn retired(&self) -> CancellationToken {
+        self.retired.clone()
+    }
 }
 
 impl Stacks {

@@ -23,12 +23,17 @@ fn whole(answer: &Answer) -> Vec<u8> {
     whole
 }
 
-fn save(server: &Running) -> Vec<u8> {
+pub(crate) fn save(server: &Running) -> Vec<u8> {
     whole(&server.get(SNAPSHOT).is(200))
 }
 
 fn restore(server: &Running, path: &str, snapshot: &[u8]) -> Answer {
     server.call("POST", path).token(crate::support::ROOT).body(snapshot).send()
+}
+
+/// Puts a snapshot of the same cluster in the place of what a server holds.
+pub(crate) fn restore_own(server: &Running, snapshot: &[u8]) -> Answer {
+    restore(server, SNAPSHOT, snapshot)
 }
 
 fn put(server: &Running, value: &str) {

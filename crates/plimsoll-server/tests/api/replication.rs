@@ -1,5 +1,7 @@
 //! A primary and a secondary: two real servers that talk over their cluster ports.
 
+use std::net::{SocketAddr, TcpListener};
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, ROOT, Running, any_port, eventually, plain_options};
@@ -170,6 +172,80 @@ fn a_token_that_is_not_good_changes_nothing() {
     let again = primary.post(&format!("{PRIMARY}/secondary-token"), &json!({ "id": "east" }));
     again.refuses(400, "known already");
     third.get("sys/mounts").is(200);
+}
+
+/// A port that is free now, for a primary that must come back at the same address.
+fn free_address() -> SocketAddr {
+    TcpListener::bind(any_port()).unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn a_token_of_an_authority_that_is_gone_changes_nothing() {
+    let address = free_address();
+    let primary = Running::dev_with(|options| options.config.cluster_address = Some(address));
+    let secondary = server();
+    primary.post(&format!("{PRIMARY}/enable"), &json!({})).is(200);
+    let old = token(&primary, "east");
+    primary.post(&format!("{PRIMARY}/disable"), &json!({})).is(204);
+    primary.post(&format!("{PRIMARY}/enable"), &json!({})).is(200);
+    enable(&secondary, &old).refuses(400, "invalid peer certificate");
+    assert_eq!(status(&secondary)["mode"], "disabled");
+    secondary.post("sys/mounts/own", &json!({ "type": "kv" })).is(204);
+    enable(&secondary, &token(&primary, "east")).is(200);
+    caught_up(&primary, &secondary);
+}
+
+#[test]
+fn a_primary_that_goes_back_in_time_is_not_followed() {
+    let (primary, secondary) = pair();
+    let saved = crate::backup::save(&primary);
+    put(&primary, "since", "1");
+    caught_up(&primary, &secondary);
+    crate::backup::restore_own(&primary, &saved).is(204);
+    put(&primary, "since", "2");
+    let failed = eventually("it ends", || {
+        let status = status(&secondary);
+        (status["state"] == "failed").then_some(status)
+    });
+    assert!(failed["reason"].as_str().unwrap().starts_with("diverged: "), "{failed}");
+    assert_eq!(value(&secondary, "since"), "1");
+}
+
+#[test]
+fn a_primary_that_was_replaced_follows_its_successor() {
+    let (old, new) = pair();
+    new.post(&format!("{SECONDARY}/promote"), &json!({})).is(200);
+    put(&new, "since", "1");
+    // Written to where nobody follows any more.
+    put(&old, "lost", "1");
+    old.post(&format!("{PRIMARY}/disable"), &json!({})).is(204);
+    enable(&old, &token(&new, "west")).is(200);
+    caught_up(&new, &old);
+    assert_eq!(value(&old, "since"), "1");
+    old.get("kv/lost").is(404);
+    assert_eq!(status(&old)["history"], status(&new)["history"]);
+}
+
+#[test]
+fn another_secondary_is_told_where_the_promoted_one_is() {
+    let (primary, promoted) = pair();
+    let other = server();
+    enable(&other, &token(&primary, "west")).is(200);
+    caught_up(&primary, &other);
+    caught_up(&primary, &promoted);
+    primary.stop();
+    promoted.post(&format!("{SECONDARY}/promote"), &json!({})).is(200);
+    let update = |addresses: &str| {
+        let body = json!({ "update_primary_addrs": addresses });
+        other.post(&format!("{SECONDARY}/update-primary"), &body)
+    };
+    let nobody = free_address().to_string();
+    update(&nobody).refuses(400, &format!("cannot reach the primary at {nobody}"));
+    update("").refuses(400, "expected one host:port");
+    update(status(&promoted)["primary_cluster_addr"].as_str().unwrap()).is(204);
+    put(&promoted, "since", "1");
+    caught_up(&promoted, &other);
+    assert_eq!(value(&other, "since"), "1");
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub struct HeadroomGate {
     floor_bytes_min: u64,
     /// The floor over the free space, in [`ONE`]ths: above [`ONE`] the gate is closed.
     saturation: AtomicU64,
+    free_bytes: AtomicU64,
     mode: AtomicMode,
     tally: Tally,
 }
@@ -49,8 +50,13 @@ impl HeadroomGate {
 
     /// A gate that keeps at least `floor_bytes_min` free, and a twentieth of the disk.
     pub fn with_floor(floor_bytes_min: u64, mode: Mode) -> Self {
-        let (saturation, tally) = (AtomicU64::new(0), Tally::default());
-        Self { floor_bytes_min, saturation, mode: AtomicMode::new(mode), tally }
+        Self {
+            floor_bytes_min,
+            saturation: AtomicU64::new(0),
+            free_bytes: AtomicU64::new(u64::MAX),
+            mode: AtomicMode::new(mode),
+            tally: Tally::default(),
+        }
     }
 
     /// Tells how much of a disk of `total_bytes` is free. Call it a few times a
@@ -59,6 +65,12 @@ impl HeadroomGate {
         let floor = self.floor_bytes_min.max(total_bytes / FLOOR_PART);
         let saturation = floor as f64 / (free_bytes as f64).max(1.0) * ONE;
         self.saturation.store(saturation as u64, Ordering::Relaxed);
+        self.free_bytes.store(free_bytes, Ordering::Relaxed);
+    }
+
+    /// What was free at the last report; all there can be before the first.
+    pub fn free_bytes(&self) -> u64 {
+        self.free_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether what grows is refused at present, or would be.
