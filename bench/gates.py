@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from bench.harness import (BINARY, TOKEN, Api, dev_server, end, free_port, load, rate, row,
+from bench.harness import (BINARY, TOKEN, Api, cpu_seconds, dev_server, end, free_port, load, rate, row,
                            slow_disk, wait_until_up, worst)
 
 MISSED = []
@@ -83,6 +83,24 @@ def resident_mib(pid):
     return int(line.split()[1]) / 1024
 
 
+class Stolen:
+    """The part of the processors that the hypervisor gave to others: what is measured
+    meanwhile is the host's, not the server's."""
+
+    def __init__(self):
+        self.before = self.ticks()
+
+    @staticmethod
+    def ticks():
+        with open("/proc/stat") as stat:
+            fields = [int(field) for field in stat.readline().split()[1:9]]
+        return fields[7], sum(fields)
+
+    def part(self):
+        stolen, total = (now - before for now, before in zip(self.ticks(), self.before))
+        return stolen / max(total, 1)
+
+
 class HealthWatch:
     """Asks the health listener ten times a second, as a balancer would, and remembers."""
 
@@ -92,12 +110,14 @@ class HealthWatch:
         self.thread = threading.Thread(target=self.watch)
 
     def __enter__(self):
+        self.stolen = Stolen()
         self.thread.start()
         return self
 
     def __exit__(self, *_):
         self.stop.set()
         self.thread.join()
+        self.stolen = self.stolen.part()
 
     def watch(self):
         api = Api(self.port, token=None, timeout=10)
@@ -120,6 +140,8 @@ class HealthWatch:
         waits = sorted(self.waits)
         p99 = 1000 * waits[int(0.99 * (len(waits) - 1))] if waits else float("nan")
         figure("health on its own listener, p99", f"{p99:.1f} ms", "<= 100 ms", p99 <= 100)
+        if self.stolen > 0.02:
+            figure("  stolen by other machines on the host", f"{100 * self.stolen:.0f} %")
         named = ", ".join(f"{gate} {count}" for gate, count in sorted(self.full.items())) or "none"
         figure("  gates it named, of how many answers", f"{named} of {len(waits)}",
                f"names {expected}" if expected else "",
@@ -182,8 +204,12 @@ def cpu(seconds):
     login = ["approle-login"]
 
     def run(port, *options):
+        stolen = Stolen()
         with pinned(1):
-            return load(port, *login, *options)
+            report = load(port, *login, *options)
+        if stolen.part() > 0.02:
+            figure("  (stolen by other machines on the host", f"{100 * stolen.part():.0f} %)")
+        return report
 
     with server("--dev-cpu-cost", "400us", core=0) as (port, health, pid):
         with HealthWatch(health) as watch:
@@ -212,12 +238,6 @@ def cpu(seconds):
                 lost = total["timeout"] + total["error"] + total["dropped"]
                 figure("  timeouts, errors, dropped", lost, "0", lost == 0)
         watch.print("cpu")
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def refusal_cost(port, pid, seconds):

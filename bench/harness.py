@@ -142,6 +142,13 @@ def load(port, operation, *options, token=TOKEN):
         return json.load(open(report.name))
 
 
+def cpu_seconds(pid):
+    """Processor time that a process has had so far."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def slow_disk(port, spec):
     Api(port).must("POST", "sys/internal/dev/slow-disk", {"spec": spec})
 

@@ -63,7 +63,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<()> {
     }
     config.health_listen = args.health_listen.or(config.health_listen);
     config.cluster_address = args.cluster_listen.or(config.cluster_address);
-    config.protection = args.protection.unwrap_or(config.protection);
+    config.protection.mode = args.protection.unwrap_or(config.protection.mode);
     // Removed when the server ends.
     let mut fresh_dir = None;
     match args.data_dir {
@@ -102,7 +102,7 @@ fn announce(server: &Server, options: &ServerOptions) {
         println!("health on http://{address}/v1/sys/health");
     }
     println!("data in {}", config.data_dir.display());
-    println!("protection: {}", config.protection.name());
+    println!("protection: {}", config.protection.mode.name());
     let Some(keys) = server.dev_keys() else { return };
     let address = server.addresses().first().copied().unwrap_or(DEFAULT_ADDRESS);
     println!();

@@ -1,8 +1,8 @@
 //! What a listener is told: where, with which certificate, and every limit.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::TlsConfig;
+use crate::{Places, TlsConfig};
 
 /// Where to listen and how.
 #[derive(Clone, Debug)]
@@ -14,12 +14,14 @@ pub struct ListenerConfig {
     pub tls: Option<TlsConfig>,
     /// The limits of the listener and of each connection.
     pub limits: Limits,
+    /// Who gives out places to connections, instead of `limits.connections_max`.
+    pub places: Option<Arc<dyn Places>>,
 }
 
 impl ListenerConfig {
     /// Plain TCP on `addr` with the default limits.
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, tls: None, limits: Limits::default() }
+        Self { addr, tls: None, limits: Limits::default(), places: None }
     }
 
     /// Serves TLS with this certificate and key.
@@ -42,7 +44,8 @@ impl ListenerConfig {
 /// A zero is read as the smallest limit that works, never as "no limit".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; beyond it nothing is accepted until one closes.
+    /// Open connections; the next one waits, and those behind it are not accepted,
+    /// until one closes.
     pub connections_max: usize,
     /// Connections the kernel may complete before they are accepted.
     pub backlog_connections_max: i32,
@@ -81,7 +84,8 @@ impl Default for Limits {
             // connection after 90 s. Closing later than the client avoids the race
             // in which a request meets a close.
             idle_ms_max: 120_000,
-            write_stall_ms_max: 30_000,
+            // Whoever takes not a byte in that time keeps memory that others wait for.
+            write_stall_ms_max: 10_000,
             headers_max: 100,
             header_bytes_max: 64 * 1024,
             h2_streams_max: 200,

@@ -5,11 +5,10 @@
 //! handshake, trickles its headers, never reads its answer or just stays
 //! connected costs one connection, and nobody else notices.
 //!
-//! It knows nothing about admission. It only offers the two levers that belong
-//! to sockets: [`AcceptGate`] stops accepting while the process is in distress
-//! (new connections then wait in the kernel's backlog, which costs nothing), and
-//! the connection limit does the same when too many are open. Neither ever drops
-//! a connection that was accepted.
+//! It knows nothing about admission. It only offers the lever that belongs to
+//! sockets: whoever gives out [`Places`] decides how many connections are served, and
+//! the next ones wait in the kernel's backlog, which costs nothing. No connection is
+//! dropped that has a place.
 //!
 //! # What a connection is bounded by
 //!
@@ -39,8 +38,8 @@
 mod config;
 mod connection;
 mod error;
-mod gate;
 mod listener;
+mod places;
 mod stats;
 mod tls;
 
@@ -48,8 +47,8 @@ pub use self::{
     config::{Limits, ListenerConfig},
     connection::PeerAddr,
     error::{BindError, TlsError},
-    gate::AcceptGate,
     listener::{Drained, Listener},
+    places::{Place, Places},
     stats::ListenerStats,
     tls::{ClientAuth, ClientTls, TlsConfig, TlsReloader},
 };

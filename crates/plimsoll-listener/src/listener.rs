@@ -8,15 +8,16 @@ use hyper::body::Incoming;
 use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::Notify,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
 use crate::{
-    AcceptGate, BindError, ListenerConfig, ListenerStats, TlsError, TlsReloader,
+    BindError, ListenerConfig, ListenerStats, Place, Places, TlsError, TlsReloader,
     connection::{self, BoxError, Shared},
+    places::Limit,
     stats::Counters,
 };
 
@@ -26,6 +27,9 @@ const ACCEPT_RETRY_MS_MIN: u64 = 10;
 const ACCEPT_RETRY_MS_MAX: u64 = 1_000;
 /// How often the log says that the connection limit is reached.
 const LIMIT_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a place is asked for although no connection has closed: those who give
+/// them out may have changed their mind.
+const PLACE_RETRY: Duration = Duration::from_secs(1);
 
 /// A bound socket, ready to serve.
 #[derive(Debug)]
@@ -34,7 +38,6 @@ pub struct Listener {
     local_addr: SocketAddr,
     config: ListenerConfig,
     tls: Option<TlsReloader>,
-    gate: AcceptGate,
     counters: Arc<Counters>,
 }
 
@@ -60,14 +63,7 @@ impl Listener {
             .map_err(|source| BindError::new(config.addr, source))?;
         let local_addr =
             socket.local_addr().map_err(|source| BindError::new(config.addr, source))?;
-        Ok(Self {
-            socket,
-            local_addr,
-            config,
-            tls,
-            gate: AcceptGate::new(),
-            counters: Arc::default(),
-        })
+        Ok(Self { socket, local_addr, config, tls, counters: Arc::default() })
     }
 
     /// The address in use, with the port the system chose if it did.
@@ -78,11 +74,6 @@ impl Listener {
     /// Whether it serves TLS.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
-    }
-
-    /// The handle that pauses accepting.
-    pub fn accept_gate(&self) -> AcceptGate {
-        self.gate.clone()
     }
 
     /// The handle that reloads the certificate; `None` on plain TCP.
@@ -106,7 +97,7 @@ impl Listener {
 
     /// Accepts and serves until `shutdown`, then drains.
     ///
-    /// Every request carries [`PeerAddr`](crate::PeerAddr) in its extensions.
+    /// Every request carries [`PeerAddr`](crate::PeerAddr) and [`Place`] in its extensions.
     /// The service is cloned once per connection and once per request. Must be
     /// called within a tokio runtime with I/O and time enabled.
     ///
@@ -133,8 +124,11 @@ impl Listener {
         });
         let mut acceptor = Acceptor {
             socket: TcpListener::from_std(self.socket)?,
-            gate: self.gate.watch(),
-            places: Arc::new(Semaphore::new(limits.connections_max)),
+            places: self
+                .config
+                .places
+                .unwrap_or_else(|| Arc::new(Limit::new(limits.connections_max))),
+            closed: Arc::default(),
             counters: Arc::clone(&shared.counters),
             retry_ms: ACCEPT_RETRY_MS_MIN,
             limit_reported: None,
@@ -146,12 +140,12 @@ impl Listener {
                 () = shutdown.cancelled() => break,
                 accepted = acceptor.accept() => accepted,
             };
-            let open = Open { _place: place, counters: Arc::clone(&shared.counters) };
+            let open = acceptor.open(place.clone());
             let shared = Arc::clone(&shared);
             let service = service.clone();
             connections.spawn(async move {
                 let _open = open;
-                connection::serve(&shared, socket, peer, service).await;
+                connection::serve(&shared, socket, peer, place, service).await;
             });
         }
         // New clients are refused by the kernel from here on.
@@ -172,41 +166,38 @@ async fn drain(connections: &TaskTracker, shared: &Shared) -> Drained {
 
 /// A place among the open connections, given back when the connection ends.
 struct Open {
-    _place: OwnedSemaphorePermit,
+    place: Option<Place>,
+    closed: Arc<Notify>,
     counters: Arc<Counters>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         Counters::add(&self.counters.closed);
+        // Before anybody asks whether there is one.
+        self.place.take();
+        self.closed.notify_one();
     }
 }
 
 struct Acceptor {
     socket: TcpListener,
-    gate: watch::Receiver<bool>,
-    places: Arc<Semaphore>,
+    places: Arc<dyn Places>,
+    /// Told whenever a connection has closed.
+    closed: Arc<Notify>,
     counters: Arc<Counters>,
     retry_ms: u64,
     limit_reported: Option<Instant>,
 }
 
 impl Acceptor {
-    /// The next connection, once there is a place for it and the gate is open.
-    async fn accept(&mut self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-        let place = self.place().await;
+    /// The next connection, once there is a place for it.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr, Place) {
         loop {
-            // The gate's sender lives as long as the listener's handles; without
-            // any, nobody can pause it and it stays as it is.
-            let _ = self.gate.wait_for(|open| *open).await;
-            let accepted = tokio::select! {
-                biased;
-                Ok(()) = self.gate.changed() => continue,
-                accepted = self.socket.accept() => accepted,
-            };
-            match accepted {
+            match self.socket.accept().await {
                 Ok((socket, peer)) => {
                     self.retry_ms = ACCEPT_RETRY_MS_MIN;
+                    let place = self.place().await;
                     Counters::add(&self.counters.accepted);
                     return (socket, peer, place);
                 }
@@ -216,16 +207,25 @@ impl Acceptor {
         }
     }
 
-    async fn place(&mut self) -> OwnedSemaphorePermit {
-        if self.places.available_permits() == 0 {
-            Counters::add(&self.counters.limit_reached);
-            self.report_limit();
+    async fn place(&mut self) -> Place {
+        let mut waited = false;
+        loop {
+            if let Some(place) = self.places.take() {
+                return place;
+            }
+            if !waited {
+                waited = true;
+                Counters::add(&self.counters.limit_reached);
+                self.report_limit();
+            }
+            // A close since it was asked is remembered.
+            let _ = timeout(PLACE_RETRY, self.closed.notified()).await;
         }
-        match Arc::clone(&self.places).acquire_owned().await {
-            Ok(place) => place,
-            // The semaphore is never closed.
-            Err(_) => std::future::pending().await,
-        }
+    }
+
+    fn open(&self, place: Place) -> Open {
+        let (closed, counters) = (Arc::clone(&self.closed), Arc::clone(&self.counters));
+        Open { place: Some(place), closed, counters }
     }
 
     /// At the limit each close is followed by an accept and the limit again:

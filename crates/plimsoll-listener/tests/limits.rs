@@ -74,17 +74,3 @@ async fn at_the_connection_limit_the_next_client_waits_and_is_then_served() {
     read_until(&mut second, "0 bytes").await;
     assert_eq!((server.stats)().accepted, 2);
 }
-
-#[tokio::test]
-async fn a_paused_listener_serves_who_is_there_and_lets_others_wait() {
-    let server = start(Limits::default(), None);
-    let mut first = send(server.addr, GET).await;
-    read_until(&mut first, "0 bytes").await;
-    server.gate.pause();
-    let mut second = send(server.addr, GET).await;
-    first.write_all(GET.as_bytes()).await.unwrap();
-    read_until(&mut first, "0 bytes").await;
-    assert_eq!((server.stats)().accepted, 1);
-    server.gate.resume();
-    read_until(&mut second, "0 bytes").await;
-}

@@ -72,9 +72,9 @@ impl Health {
     pub(crate) fn load(&self) -> Load {
         let now = (self.clock)();
         let snapshots = self.gates.snapshots(now);
-        // A gate that only watches while the others enforce shows what it sees, but is no
+        // A gate that only watches while others enforce shows what it sees, but is no
         // reason to send clients elsewhere.
-        let mode = self.gates.write.mode();
+        let mode = self.gates.mode();
         let loads = snapshots.iter().filter(|gate| gate.mode == mode).map(Load::of);
         let load = loads.max().unwrap_or(Load::Ok);
         if self.stalled(now).is_some() { load.max(Load::Degraded) } else { load }

@@ -10,6 +10,7 @@
 mod backup;
 mod classify;
 pub mod config;
+mod connections;
 mod dev;
 mod face;
 mod gates;

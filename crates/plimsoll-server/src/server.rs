@@ -7,9 +7,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use plimsoll::capacity::{CapacityGate, InvalidCapacity};
 use plimsoll::cpu::{CpuGate, InvalidCpuGate};
 use plimsoll::headroom::HeadroomGate;
+use plimsoll::{Gate, Mode};
 use plimsoll_daemon::{Signal, Signals};
 use plimsoll_http::door::Turns;
 use plimsoll_http::identity::IdentityLayer;
@@ -26,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use crate::config::{Config, ConfigError, DEFAULT_ADDRESS, ListenerOptions};
+use crate::connections::Connections;
 use crate::gates::MachineGates;
 use crate::health_listener;
 use crate::maintenance::{self, STATUS_PATH};
@@ -42,6 +45,12 @@ const READS_MAX: u64 = 1024;
 /// Bodies, what they become when they are decoded, and large answers that are not sent
 /// yet. A body may exist twice for an instant, while it grows or is encrypted.
 const BODIES_BYTES_MAX: u64 = 128 << 20;
+
+/// Open connections of all listeners: 64 KiB of each may wait in a buffer.
+const CONNECTIONS_MAX: u64 = 20_000;
+
+/// Files that are not connections: the log, the tables, audit devices, secondaries.
+const FILES_OWN: u64 = 512;
 
 /// Why a server did not start, or ended. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +148,13 @@ impl Server {
         let config = &options.config;
         let seal = config.static_seal.as_ref();
         let static_key = seal.map(|seal| StaticKey::new(&seal.key_id, &seal.key)).transpose()?;
+        let gates = machine_gates(options)?;
+        let gate_clock = Clock::start();
+        let places = Connections::new(gates.connections.clone(), gate_clock);
         let listeners = config
             .listeners
             .iter()
-            .map(|listener| Ok((bind(listener)?, listener)))
+            .map(|listener| Ok((bind(listener, &places)?, listener)))
             .collect::<Result<Vec<_>, BindError>>()?;
         let health_listener =
             config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
@@ -152,8 +164,6 @@ impl Server {
             let _entered = runtime.enter();
             Signals::listen()?
         };
-        let gates = machine_gates(options)?;
-        let gate_clock = Clock::start();
         let face: Arc<dyn Face> =
             Arc::new(Negotiated(VaultFace { status_page: Some(status_page(config)) }));
         let maintenance = Maintenance::default();
@@ -311,8 +321,9 @@ impl Server {
         let Some(path) = config_file else { return };
         match Config::load(path) {
             Ok(config) => {
-                self.stacks.current().shared.gates.set_mode(config.protection);
-                tracing::info!(protection = config.protection.name(), "configuration reloaded");
+                let protection = config.protection;
+                tracing::info!(protection = protection.mode.name(), "configuration reloaded");
+                self.stacks.current().shared.gates.protect(protection);
             }
             Err(error) => tracing::error!(%error, "configuration not reloaded"),
         }
@@ -324,9 +335,10 @@ fn status_page(config: &Config) -> String {
     config.status_page.clone().unwrap_or_else(|| STATUS_PATH.to_owned())
 }
 
-fn bind(options: &ListenerOptions) -> Result<Listener, BindError> {
+fn bind(options: &ListenerOptions, places: &Arc<Connections>) -> Result<Listener, BindError> {
     let mut config = ListenerConfig::new(options.address);
     config.tls.clone_from(&options.tls);
+    config.places = Some(Arc::clone(places) as _);
     Listener::bind(config)
 }
 
@@ -339,7 +351,13 @@ fn delays(options: &ServerOptions) -> Option<Arc<Delays>> {
 
 /// The gates of what belongs to the machine, whichever store is in use.
 fn machine_gates(options: &ServerOptions) -> Result<MachineGates, ServerError> {
-    let mode = options.config.protection;
+    let mut protection = options.config.protection.clone();
+    if options.cpu_cost.is_some() {
+        // Whoever asks for costly requests wants to see what the gate makes of them.
+        protection.set(Gate::Cpu, Mode::Enforce);
+    }
+    // Each gate is given its own when a store stands behind it.
+    let mode = protection.mode;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let cpu = CpuGate::new(u32::try_from(processors).unwrap_or(u32::MAX), mode)?;
     let disk = match options.disk_floor_bytes {
@@ -351,6 +369,8 @@ fn machine_gates(options: &ServerOptions) -> Result<MachineGates, ServerError> {
         reads: CapacityGate::reads(READS_MAX, mode)?,
         memory: CapacityGate::memory(BODIES_BYTES_MAX, mode)?,
         disk: Arc::new(disk),
+        connections: CapacityGate::connections(connections_max(), mode)?,
+        protection: Arc::new(ArcSwap::from_pointee(protection)),
     })
 }
 
@@ -362,6 +382,12 @@ fn raise_file_limit() {
     if let Err(error) = rustix::process::setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+}
+
+/// Each is a file, and the server needs some for itself.
+fn connections_max() -> u64 {
+    let files = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    CONNECTIONS_MAX.min(files.saturating_sub(FILES_OWN)).max(1)
 }
 
 /// A thread that runs until the sender is dropped.

@@ -123,9 +123,7 @@ impl Api {
         }
         let place = parts.extensions.remove::<Ticket>().and_then(|ticket| ticket.take());
         let login = shared.routes.login(&parts, &body);
-        let memory = parts.extensions.get::<Memory>().cloned();
         let response = self.execute(&parts, &body, place, login).await;
-        let response = held_until_sent(response, memory).await;
         let elapsed = (shared.clock)().since(started);
         shared.metrics.record_request(login.is_some(), elapsed);
         response
@@ -161,10 +159,11 @@ impl Api {
                 }
                 shared.routes.learn(parts, body, response.written_bytes);
                 let mut answer = face::encode(&id, &response);
-                if response.written_bytes > 0 {
+                let wrote = response.written_bytes > 0;
+                if wrote {
                     self.tell_index(&mut answer);
                 }
-                answer
+                self.held_until_sent(parts, answer, wrote).await
             }
             Err(VaultError::Following) => self.forward(parts, body).await,
             Err(error) => face::error(&*shared.face, &parts.headers, &id, &error),
@@ -180,7 +179,37 @@ impl Api {
             let seen = self.sees(wanted.revision);
             let _ = tokio::time::timeout(FORWARDED_WAIT_MAX, seen).await;
         }
-        answer
+        self.held_until_sent(parts, answer, true).await
+    }
+
+    /// An answer that is large enough to matter counts as memory until it is sent: a
+    /// client that reads slowly keeps it. What the request held is given back. If there
+    /// is no room for the answer, a request that has changed nothing is refused after all.
+    async fn held_until_sent(
+        &self,
+        parts: &Parts,
+        answer: HttpResponse,
+        executed: bool,
+    ) -> HttpResponse {
+        let Some(memory) = parts.extensions.get::<Memory>() else { return answer };
+        let (head, body) = answer.into_parts();
+        // Complete: this never waits.
+        let Ok(body) = body.collect().await;
+        let body = body.to_bytes();
+        let bytes = body.len() as u64;
+        let mut held = memory.lock();
+        held.shrink_to(0);
+        if bytes < ANSWER_BYTES_FREE {
+            return HttpResponse::from_parts(head, Full::new(body));
+        }
+        if executed {
+            held.grow_regardless(bytes);
+        } else if let Err(rejection) = held.grow((self.shared.clock)(), bytes) {
+            return respond(&*self.shared.face, &parts.headers, rejection, false);
+        }
+        drop(held);
+        let counted = Bytes::from_owner(Counted { body, _memory: memory.clone() });
+        HttpResponse::from_parts(head, Full::new(counted))
     }
 
     /// So that the client sees on any server what it has written on this one.
@@ -312,24 +341,6 @@ impl Shared {
 
 pub(crate) fn query(uri: &http::Uri) -> &str {
     uri.query().unwrap_or_default()
-}
-
-/// An answer that is large enough to matter counts as memory until it is sent: a
-/// client that reads slowly keeps it. What the request held is given back.
-async fn held_until_sent(response: HttpResponse, memory: Option<Memory>) -> HttpResponse {
-    let Some(memory) = memory else { return response };
-    let (parts, body) = response.into_parts();
-    // Complete: this never waits.
-    let Ok(body) = body.collect().await;
-    let body = body.to_bytes();
-    let bytes = body.len() as u64;
-    memory.lock().shrink_to(0);
-    if bytes < ANSWER_BYTES_FREE {
-        return HttpResponse::from_parts(parts, Full::new(body));
-    }
-    memory.lock().grow_regardless(bytes);
-    let counted = Bytes::from_owner(Counted { body, _memory: memory });
-    HttpResponse::from_parts(parts, Full::new(counted))
 }
 
 /// Bytes that are counted as long as they exist.

@@ -19,7 +19,8 @@ const OFFERED: u64 = 1 << 32;
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    offered: AtomicU64,
+    /// Offered in seconds that have passed out of the slots.
+    offered_before: AtomicU64,
     refused: [[AtomicU64; Reason::COUNT]; Class::COUNT],
     slots: [AtomicU64; SLOTS],
     /// The second that the newest slot stands for.
@@ -28,7 +29,6 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn offered(&self, now: Timestamp) {
-        self.offered.fetch_add(1, Ordering::Relaxed);
         self.slot(now).fetch_add(OFFERED, Ordering::Relaxed);
     }
 
@@ -57,7 +57,7 @@ impl Tally {
             mode,
             saturation: saturation.clamp(0.0, 1.0),
             reject_fraction: fraction.min(1.0),
-            offered: load(&self.offered),
+            offered: load(&self.offered_before) + offered,
             refused: core::array::from_fn(|class| {
                 core::array::from_fn(|reason| load(&self.refused[class][reason]))
             }),
@@ -68,9 +68,14 @@ impl Tally {
     /// of those that have passed.
     fn slot(&self, now: Timestamp) -> &AtomicU64 {
         let second = now.as_nanos() / SLOT_NANOS;
-        let newest = self.second.fetch_max(second, Ordering::Relaxed);
-        for passed in (newest + 1..=second).rev().take(SLOTS) {
-            self.slots[(passed % SLOTS as u64) as usize].store(0, Ordering::Relaxed);
+        let mut newest = self.second.load(Ordering::Relaxed);
+        if second > newest {
+            newest = self.second.fetch_max(second, Ordering::Relaxed);
+            for passed in (newest + 1..=second).rev().take(SLOTS) {
+                let slot = &self.slots[(passed % SLOTS as u64) as usize];
+                let passed = slot.swap(0, Ordering::Relaxed);
+                self.offered_before.fetch_add(passed / OFFERED, Ordering::Relaxed);
+            }
         }
         // Time that runs backwards is booked on the newest slot.
         &self.slots[(second.max(newest) % SLOTS as u64) as usize]
@@ -101,6 +106,15 @@ mod tests {
         assert!((fraction(&tally, at(10)) - 0.25).abs() < 1e-9);
         assert!(fraction(&tally, at(11)).abs() < 1e-9);
         assert!(fraction(&tally, at(5)).abs() < 1e-9, "time may run backwards");
+    }
+
+    #[test]
+    fn what_was_offered_long_ago_is_still_in_the_total() {
+        let tally = Tally::default();
+        for second in [0, 1, 9, 40] {
+            tally.offered(at(second));
+        }
+        assert_eq!(tally.snapshot(at(45), Gate::Reads, Mode::Enforce, 0.0).offered, 4);
     }
 
     #[test]

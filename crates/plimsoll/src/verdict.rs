@@ -24,6 +24,8 @@ pub enum Gate {
     Disk,
     /// Leases that ought to have ended.
     Leases,
+    /// Open connections.
+    Connections,
     /// The same, asked on one class of its routes, with the name of that.
     Route(&'static str),
 }
@@ -40,6 +42,7 @@ impl Gate {
             Self::Memory => "memory",
             Self::Disk => "disk",
             Self::Leases => "leases",
+            Self::Connections => "connections",
             Self::Route(name) => name,
         }
     }

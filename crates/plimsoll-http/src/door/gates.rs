@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use plimsoll::capacity::CapacityGate;
+use http::Extensions;
+use plimsoll::capacity::{CapacityGate, Share};
 use plimsoll::headroom::HeadroomGate;
 use plimsoll::write::Admission;
 
@@ -21,6 +22,8 @@ pub struct Gates {
     pub reads: Option<CapacityGate>,
     /// Bytes of bodies, and what they become.
     pub memory: Option<CapacityGate>,
+    /// Finds the share of them that a request's connection has.
+    pub memory_share: Option<fn(&Extensions) -> Option<Share>>,
     /// Free space on the disk, for writes that grow what is stored.
     pub disk: Option<Arc<HeadroomGate>>,
 }
@@ -28,6 +31,6 @@ pub struct Gates {
 impl From<Arc<dyn Admission>> for Gates {
     /// The write gate alone.
     fn from(write: Arc<dyn Admission>) -> Self {
-        Self { write, cpu: None, reads: None, memory: None, disk: None }
+        Self { write, cpu: None, reads: None, memory: None, memory_share: None, disk: None }
     }
 }

@@ -13,7 +13,7 @@ use http_body::Body;
 use http_body_util::Full;
 use plimsoll::capacity::Held;
 use plimsoll::cpu::Turn;
-use plimsoll::{Class, Demand, Mode, Reason, Rejection};
+use plimsoll::{Class, Demand, Reason, Rejection};
 use tokio::sync::SemaphorePermit;
 use tower_service::Service;
 
@@ -96,7 +96,7 @@ async fn admit<'s, B: Body<Data = Bytes>>(
     let unread = !body.is_end_stream() && (waits || !is_small(&body));
     let refused = |unread| move |refusal| Refused { refusal, unread };
     let entered = enter(shared, parts).map_err(refused(unread))?;
-    let memory = memory(shared, &entered).map_err(Refusal::from).map_err(refused(unread))?;
+    let memory = memory(shared, &entered, parts).map_err(Refusal::from).map_err(refused(unread))?;
     let mut come = 0;
     let count = |bytes: u64| {
         come += bytes;
@@ -185,11 +185,16 @@ fn enter<'s>(shared: &'s Shared, parts: &Parts) -> Result<Entered<'s>, Refusal> 
 }
 
 /// Nothing of the memory gate as yet; open routes are asked for nothing.
-fn memory(shared: &Shared, entered: &Entered<'_>) -> Result<Option<Memory>, Rejection> {
+fn memory(
+    shared: &Shared,
+    entered: &Entered<'_>,
+    parts: &Parts,
+) -> Result<Option<Memory>, Rejection> {
     let (Some(gate), Some(class)) = (&shared.gates.memory, entered.class()) else {
         return Ok(None);
     };
-    gate.hold((shared.clock)(), class, 0).map(|held| Some(Memory::new(held)))
+    let share = shared.gates.memory_share.and_then(|share| share(&parts.extensions));
+    gate.hold_within((shared.clock)(), class, 0, share).map(|held| Some(Memory::new(held)))
 }
 
 /// Takes the places of a request whose body is in: in the write queue, which travels
@@ -202,9 +207,7 @@ fn take_places(
 ) -> Result<Option<Turn>, Rejection> {
     let now = (shared.clock)();
     let turn = match (&shared.gates.cpu, entered.class()) {
-        (Some(turns), Some(class)) if turns.gate.mode() != Mode::Off => {
-            Some(turns.gate.admit(now, class)?)
-        }
+        (Some(turns), Some(class)) => turns.gate.admit(now, class)?,
         _ => None,
     };
     if let Entered::Asked(demand) = entered {

@@ -2,16 +2,22 @@
 //!
 //! A runtime polls a request's task as soon as its socket is readable, and a service
 //! that works there and then keeps everything behind it waiting where nobody sees it.
-//! A turn puts the work off until everything that has arrived meanwhile has been looked at.
+//! While the gate is not calm a turn puts the work off until what has arrived meanwhile
+//! has been looked at: every millisecond, because looking costs a system call and more.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Poll;
+use core::time::Duration;
 use std::sync::Arc;
 
 use plimsoll::Timestamp;
 use plimsoll::cpu::{CpuGate, Turn};
 use tokio::sync::Semaphore;
+
+/// Work that may be done between two looks at the sockets.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// The CPU gate and the turns that run behind it, one for each processor. Clones share
 /// them.
@@ -19,13 +25,15 @@ use tokio::sync::Semaphore;
 pub struct Turns {
     pub(super) gate: CpuGate,
     lanes: Arc<Semaphore>,
+    /// When the sockets are to be looked at again, in nanoseconds.
+    look_at: Arc<AtomicU64>,
 }
 
 impl Turns {
     /// Turns behind `gate`.
     pub fn new(gate: CpuGate) -> Self {
         let lanes = Arc::new(Semaphore::new(gate.lanes() as usize));
-        Self { gate, lanes }
+        Self { gate, lanes, look_at: Arc::default() }
     }
 
     /// The gate that gives them out.
@@ -44,9 +52,12 @@ impl Turns {
     ) -> F::Output {
         // Never closed; if it were, there would be nothing to wait for.
         let lane = self.lanes.acquire().await;
-        // The runtime looks at its sockets before it comes back: whatever can be refused
-        // is refused before this work begins.
-        tokio::task::yield_now().await;
+        if clock() >= Timestamp::from_nanos(self.look_at.load(Ordering::Relaxed)) {
+            // The runtime looks at its sockets before it comes back: whatever can be
+            // refused is refused before this work begins.
+            tokio::task::yield_now().await;
+            self.look_at.store((clock() + LOOK_EVERY).as_nanos(), Ordering::Relaxed);
+        }
         let mut work = pin!(work);
         turn.begin(clock());
         let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;

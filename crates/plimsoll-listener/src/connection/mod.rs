@@ -35,7 +35,7 @@ use self::{
     stream::Stream,
     vitals::Vitals,
 };
-use crate::{Limits, TlsReloader, stats::Counters};
+use crate::{Limits, Place, TlsReloader, stats::Counters};
 
 pub use self::service::PeerAddr;
 
@@ -76,8 +76,13 @@ pub(crate) fn http_builder(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 /// Serves a connection until it closes, is cut off, or is drained.
-pub(crate) async fn serve<S, B>(shared: &Shared, socket: TcpStream, peer: SocketAddr, service: S)
-where
+pub(crate) async fn serve<S, B>(
+    shared: &Shared,
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    service: S,
+) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
@@ -93,7 +98,7 @@ where
         () = shared.abort.cancelled() => {}
         () = async {
             if let Some(stream) = handshake(shared, socket, peer).await {
-                drive(shared, stream, peer, service).await;
+                drive(shared, stream, peer, place, service).await;
             }
         } => {}
     }
@@ -118,7 +123,7 @@ async fn handshake(shared: &Shared, socket: TcpStream, peer: SocketAddr) -> Opti
     None
 }
 
-async fn drive<S, B>(shared: &Shared, stream: Stream, peer: SocketAddr, service: S)
+async fn drive<S, B>(shared: &Shared, stream: Stream, peer: SocketAddr, place: Place, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -130,7 +135,7 @@ where
     let limits = &shared.limits;
     let vitals = Arc::new(Vitals::default());
     let io = Lingering::new(stream, Arc::clone(&vitals), limits.linger_bytes_max, limits.linger());
-    let service = ConnectionService::new(service, peer, Arc::clone(&vitals));
+    let service = ConnectionService::new(service, peer, place, Arc::clone(&vitals));
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(io), service));
     let mut drained = pin!(shared.drain.cancelled());
     let mut patience = Patience::new(limits);

@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::vitals::Vitals;
+use crate::Place;
 
 /// The address of the client's end of the connection, in every request's extensions.
 ///
@@ -25,13 +26,14 @@ pub struct PeerAddr(pub SocketAddr);
 pub(super) struct ConnectionService<S> {
     inner: S,
     peer: PeerAddr,
+    place: Place,
     vitals: Arc<Vitals>,
 }
 
 impl<S> ConnectionService<S> {
-    pub(super) fn new(inner: S, peer: SocketAddr, vitals: Arc<Vitals>) -> Self {
+    pub(super) fn new(inner: S, peer: SocketAddr, place: Place, vitals: Arc<Vitals>) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        Self { inner, peer: PeerAddr(peer), vitals }
+        Self { inner, peer: PeerAddr(peer), place, vitals }
     }
 }
 
@@ -46,6 +48,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.place.clone());
         let in_flight = InFlight::begin(&self.vitals, !request.body().is_end_stream());
         Answer::Waiting {
             service: self.inner.clone(),

@@ -9,8 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use plimsoll_listener::{
-    AcceptGate, Drained, Limits, Listener, ListenerConfig, ListenerStats, PeerAddr, TlsConfig,
-    TlsReloader,
+    Drained, Limits, Listener, ListenerConfig, ListenerStats, PeerAddr, TlsConfig, TlsReloader,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -33,7 +32,6 @@ pub(crate) struct Held {
 
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
-    pub(crate) gate: AcceptGate,
     pub(crate) tls: Option<TlsReloader>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) held: Held,
@@ -52,7 +50,6 @@ pub(crate) fn start(limits: Limits, tls: Option<TlsConfig>) -> Running {
     };
     Running {
         addr: listener.local_addr(),
-        gate: listener.accept_gate(),
         tls: listener.tls_reloader(),
         stats: Box::new(listener.stats()),
         task: tokio::spawn(listener.serve(service, shutdown.clone())),

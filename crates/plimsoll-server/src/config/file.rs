@@ -4,7 +4,6 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plimsoll::Mode;
 use plimsoll_daemon::clock;
 use plimsoll_daemon::config::values::{boolean, list, size};
 use plimsoll_daemon::config::{Block, syntax, take_labelled, take_single, typed};
@@ -14,8 +13,8 @@ use plimsoll_vault::MaintenanceRecord;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::key_vault;
 use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions, StaticSeal, values};
+use crate::config::{key_vault, protection};
 
 /// What Vault's files hold and this server has no use for.
 const IGNORED: [&str; 22] = [
@@ -137,15 +136,7 @@ struct Static {
     current_key: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Protection {
-    #[serde(default, deserialize_with = "boolean")]
-    disable_write_controller: bool,
-    mode: Option<String>,
-    /// The gate of the processors', while the others enforce.
-    processors: Option<String>,
-}
+const PROTECTION: &str = "adaptive_overload_protection";
 
 pub(super) fn parse(text: &str) -> Result<Config, String> {
     let mut file = syntax(text)?;
@@ -153,7 +144,7 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     let storage = take_labelled(&mut file, "storage")?;
     let seals = take_labelled(&mut file, "seal")?;
     let key_vaults = take_labelled(&mut file, "key_vault_throttling")?;
-    let protection = take_single(&mut file, "adaptive_overload_protection")?;
+    let protection = take_single(&mut file, PROTECTION)?;
     for key in IGNORED {
         file.remove(key);
     }
@@ -167,7 +158,10 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
     }
     config.static_seal = static_seal(seals)?;
     config.key_vaults = key_vaults.into_iter().map(key_vault::parse).collect::<Result<_, _>>()?;
-    (config.protection, config.processors) = modes(protection, config.processors)?;
+    if let Some(block) = protection {
+        let block: protection::Block = typed(PROTECTION, block)?;
+        config.protection = block.try_into().map_err(|error| format!("{PROTECTION}: {error}"))?;
+    }
     config.api_addr = top.api_addr;
     config.status_page = top.status_page;
     config.maintenance = maintenance.map(window).transpose()?;
@@ -282,20 +276,6 @@ fn static_seal(seals: Vec<Block>) -> Result<Option<StaticSeal>, String> {
         }
     }
     Ok(found)
-}
-
-/// That of the gates, and that of the gate of the processors among them.
-fn modes(block: Option<Value>, processors: Mode) -> Result<(Mode, Mode), String> {
-    let Some(block) = block else { return Ok((Mode::Enforce, processors)) };
-    let name = "adaptive_overload_protection";
-    let protection: Protection = typed(name, block)?;
-    let parse = |text: Option<&str>, otherwise| match text {
-        Some(text) => text.parse().map_err(|error| format!("{name}: {error}")),
-        None => Ok(otherwise),
-    };
-    let processors = parse(protection.processors.as_deref(), processors)?;
-    let mode = parse(protection.mode.as_deref(), Mode::Enforce)?;
-    Ok((if protection.disable_write_controller { Mode::Off } else { mode }, processors))
 }
 
 fn address(what: &str, text: &str) -> Result<SocketAddr, String> {

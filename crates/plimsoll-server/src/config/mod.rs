@@ -6,6 +6,7 @@
 
 mod file;
 mod key_vault;
+mod protection;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -15,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::Mode;
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::TlsConfig;
 use plimsoll_vault::MaintenanceRecord;
 
+pub use crate::config::protection::Protection;
 pub use crate::quotas::KeyVault;
 
 /// What a server runs on.
@@ -35,9 +36,7 @@ pub struct Config {
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// What the gates do with their verdicts.
-    pub protection: Mode,
-    /// What the gate of the processors does while the others enforce.
-    pub processors: Mode,
+    pub protection: Protection,
     /// Named in health and seal status.
     pub cluster_name: String,
     /// For tokens and leases that ask for nothing.
@@ -126,10 +125,7 @@ impl Config {
             health_listen: None,
             cluster_address: None,
             data_dir,
-            protection: Mode::Enforce,
-            // On a machine that others share, who waits for a processor may wait for
-            // the neighbours: nobody is refused for that unless it is asked for.
-            processors: Mode::Monitor,
+            protection: Protection::default(),
             cluster_name: "plimsoll".to_owned(),
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,

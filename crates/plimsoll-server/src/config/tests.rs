@@ -1,3 +1,5 @@
+use plimsoll::{Gate, Mode};
+
 use super::*;
 
 const VAULTS: &str = r#"
@@ -54,7 +56,7 @@ fn vaults_own_file_works() {
     assert_eq!(config.listeners[0].address.port(), 8200);
     assert!(config.listeners[0].unauthenticated_metrics);
     assert!(!config.listeners[1].unauthenticated_metrics);
-    assert_eq!(config.protection, Mode::Enforce);
+    assert_eq!(config.protection, Protection::default());
     assert_eq!(config.max_lease_ttl, Duration::from_secs(48 * 3600));
 }
 
@@ -67,11 +69,21 @@ fn the_same_in_json() {
     )
     .expect("valid");
     assert_eq!(config.listeners[0].address.port(), 1);
-    assert_eq!(config.protection, Mode::Monitor);
-    assert_eq!(config.processors, Mode::Monitor);
-    let text = "adaptive_overload_protection {\n  processors = \"enforce\"\n}\n";
-    let config = Config::parse(&format!("{MINIMAL}{text}")).expect("valid");
-    assert_eq!((config.protection, config.processors), (Mode::Enforce, Mode::Enforce));
+    assert_eq!(config.protection.of(Gate::Write), Mode::Monitor);
+}
+
+#[test]
+fn a_gate_may_have_a_mode_of_its_own_but_does_no_more_than_all() {
+    let modes = |text: &str| {
+        let text = format!("{MINIMAL}adaptive_overload_protection {{\n{text}\n}}\n");
+        let protection = Config::parse(&text).expect("valid").protection;
+        [Gate::Write, Gate::Cpu, Gate::Connections].map(|gate| protection.of(gate))
+    };
+    let (off, monitor, enforce) = (Mode::Off, Mode::Monitor, Mode::Enforce);
+    let gates = "gates = { cpu = \"enforce\", connections = \"off\" }";
+    assert_eq!(modes(gates), [enforce, enforce, off]);
+    assert_eq!(modes(&format!("mode = \"monitor\"\n{gates}")), [monitor, monitor, off]);
+    assert_eq!(modes("gates {\nwrite = \"monitor\"\n}"), [monitor, monitor, enforce]);
 }
 
 #[test]
@@ -79,7 +91,7 @@ fn vaults_switch_turns_the_protection_off() {
     let text = format!(
         "{MINIMAL}adaptive_overload_protection {{\n  disable_write_controller = true\n}}\n"
     );
-    assert_eq!(Config::parse(&text).expect("valid").protection, Mode::Off);
+    assert_eq!(Config::parse(&text).expect("valid").protection.mode, Mode::Off);
 }
 
 #[test]
@@ -105,6 +117,7 @@ fn what_nobody_knows_is_named() {
         ("listener \"tcp\" {\n  tls_disable = true\n  max_request_size = \"big\"\n}\n", "big"),
         ("adaptive_overload_protection {\n  mode = \"on\"\n}\n", "on"),
         ("adaptive_overload_protection {\n  gain = 1\n}\n", "gain"),
+        ("adaptive_overload_protection {\n  gates = { door = \"off\" }\n}\n", "connections"),
         ("max_lease_ttl = \"soon\"\n", "soon"),
         (
             "listener \"tcp\" {\n  tls_disable = true\n  \

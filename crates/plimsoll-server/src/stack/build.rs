@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::write::Admission;
-use plimsoll::{Class, Demand, Mode, Timestamp};
+use plimsoll::{Class, Demand, Gate, Timestamp};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::door::DoorLayer;
 use plimsoll_http::idempotency::IdempotencyLayer;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use crate::classify::VaultRoutes;
-use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions};
+use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions, Protection};
 use crate::dev::SlowDiskControl;
 use crate::gates::{Gates, MachineGates};
 use crate::health::Health;
@@ -64,16 +64,10 @@ impl Builder {
         &self.config.data_dir
     }
 
-    /// Opens the store in `dir`, with the mode of the stack that it replaces.
-    pub(super) fn build(
-        &self,
-        dir: &Path,
-        role: &Role,
-        before: Option<&Stack>,
-    ) -> Result<Stack, ServerError> {
+    /// Opens the store in `dir`.
+    pub(super) fn build(&self, dir: &Path, role: &Role) -> Result<Stack, ServerError> {
         let mut open = OpenOptions::on(self.disk(dir)?);
-        let mode = before.map_or(self.config.protection, |stack| stack.shared.gates.write.mode());
-        open.mode = mode;
+        open.mode = self.gates.protection.load().of(Gate::Write);
         open.clock = self.clock;
         open.observer = Arc::clone(&self.metrics) as _;
         open.following = matches!(role, Role::Secondary(_));
@@ -81,7 +75,7 @@ impl Builder {
         // what a secondary may come back for goes.
         open.log_retain_bytes = if open.following { 0 } else { LOG_RETAIN_BYTES };
         let store = Arc::new(LogStore::open(open)?);
-        let shared = Arc::new(self.assemble(&store, mode, role)?);
+        let shared = Arc::new(self.assemble(&store, role)?);
         let listeners = self.config.listeners.iter();
         let vault = Arc::clone(&shared.vault);
         let policy = Arc::new(VaultQuotas::new(vault, Arc::clone(&self.key_vaults)));
@@ -110,12 +104,7 @@ impl Builder {
         })
     }
 
-    fn assemble(
-        &self,
-        store: &Arc<LogStore>,
-        mode: Mode,
-        role: &Role,
-    ) -> Result<Shared, ServerError> {
+    fn assemble(&self, store: &Arc<LogStore>, role: &Role) -> Result<Shared, ServerError> {
         let config = &self.config;
         let gate: Arc<dyn Admission> = store.admission();
         let monotonic = store.clock();
@@ -141,14 +130,9 @@ impl Builder {
         let vault = Vault::open(Arc::clone(store) as Arc<dyn Store>, options)?;
 
         let crypto = vault.crypto_gate().clone();
-        // Whoever asks for costly requests wants to see what the gate makes of them.
-        let processors = match self.cpu_cost {
-            Some(_) => Mode::Enforce,
-            None => self.config.processors,
-        };
         let leases = Arc::clone(vault.lease_gate());
-        let gates = Gates { write: gate, crypto, leases, machine: self.gates.clone(), processors };
-        gates.set_mode(mode);
+        let gates = Gates { write: gate, crypto, leases, machine: self.gates.clone() };
+        gates.protect(Protection::clone(&self.gates.protection.load()));
         let logins = Arc::new(Vouched::default());
         let routes =
             VaultRoutes::new(Arc::clone(&vault), Arc::clone(&logins), Arc::clone(&clock), flows);

@@ -102,7 +102,7 @@ impl Stacks {
                 false => None,
             };
             let role = replica.map_or(Role::Own, Role::Secondary);
-            builder.build(&dirs.current()?, &role, None)?
+            builder.build(&dirs.current()?, &role)?
         };
         // Only now, that the directory is ours.
         dirs.remove_others()?;
@@ -140,7 +140,7 @@ impl Stacks {
         fill(&dir).map_err(ReplaceError::Fill)?;
         let new = {
             let _entered = self.runtime.enter();
-            Arc::new(self.builder.build(&dir, &role, Some(&old))?)
+            Arc::new(self.builder.build(&dir, &role)?)
         };
         opened(&old, &new).map_err(ReplaceError::Fill)?;
         let secondary = matches!(role, Role::Secondary(_));

@@ -275,7 +275,7 @@ fn clients_that_go_away_give_their_places_back() {
 #[test]
 fn with_the_protection_off_nobody_is_refused() {
     let server = Running::dev_with(|options| {
-        options.config.protection = plimsoll::Mode::Off;
+        options.config.protection.mode = plimsoll::Mode::Off;
         options.slow_disk = Some("sync=10ms,item=10ms".parse().unwrap());
     });
     let call = |i| {

@@ -12,16 +12,23 @@
 //! - *Memory* is held by bodies as they arrive, by what they become when they are
 //!   decoded, and by answers until they are sent ([`CapacityGate::memory`]). Bytes
 //!   are counted when they are there, not when they are announced: a client that
-//!   announces much and sends nothing keeps nobody out.
+//!   announces much and sends nothing keeps nobody out. One connection has a quarter
+//!   of it at most ([`Share`]), or whatever its only request needs.
+//! - *Connections* cost memory and a file each ([`CapacityGate::connections`]).
 //!
 //! An empty gate admits anything, or a request larger than the gate could never be
-//! served. [`Class::Critical`] always passes, and is counted.
+//! served, and who asks for nothing is never refused: what is small enough not to be
+//! counted is served, however much others hold. [`Class::Critical`] always passes, and
+//! is counted.
 
+mod share;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 use std::sync::Arc;
+
+pub use crate::capacity::share::Share;
 
 use crate::Timestamp;
 use crate::controller::{Controller, GateSnapshot};
@@ -34,6 +41,9 @@ use crate::verdict::{Gate, Reason, Rejection};
 /// How soon room is expected: a round of the work that holds the places. The
 /// shortest wait that Retry-After can express.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What one [`Share`] may hold, as a part of the gate.
+const SHARE_PART: u64 = 4;
 
 /// A gate without room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +88,14 @@ impl CapacityGate {
         Self::new(Gate::Memory, bytes_max, mode)
     }
 
+    /// So many open connections.
+    ///
+    /// # Errors
+    /// None.
+    pub fn connections(connections_max: u64, mode: Mode) -> Result<Self, InvalidCapacity> {
+        Self::new(Gate::Connections, connections_max, mode)
+    }
+
     fn new(gate: Gate, units_max: u64, mode: Mode) -> Result<Self, InvalidCapacity> {
         if units_max == 0 {
             return Err(InvalidCapacity);
@@ -91,7 +109,21 @@ impl CapacityGate {
     /// # Errors
     /// There is no room.
     pub fn hold(&self, now: Timestamp, class: Class, units: u64) -> Result<Held, Rejection> {
-        let mut held = Held { gate: Arc::clone(&self.0), class, units: 0 };
+        self.hold_within(now, class, units, None)
+    }
+
+    /// The same for one of those who have a `share`.
+    ///
+    /// # Errors
+    /// There is no room, or none left in the share.
+    pub fn hold_within(
+        &self,
+        now: Timestamp,
+        class: Class,
+        units: u64,
+        share: Option<Share>,
+    ) -> Result<Held, Rejection> {
+        let mut held = Held { gate: Arc::clone(&self.0), class, units: 0, share };
         if self.0.mode.load() != Mode::Off {
             self.0.tally.offered(now);
             held.grow(now, units)?;
@@ -122,7 +154,7 @@ impl Shared {
     fn take(&self, units: u64, regardless: bool) -> bool {
         let taken = self.held.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |held| {
             let after = held.saturating_add(units);
-            (regardless || held == 0 || after <= self.units_max).then_some(after)
+            (regardless || units == 0 || held == 0 || after <= self.units_max).then_some(after)
         });
         taken.is_ok()
     }
@@ -134,6 +166,7 @@ pub struct Held {
     gate: Arc<Shared>,
     class: Class,
     units: u64,
+    share: Option<Share>,
 }
 
 impl Held {
@@ -147,7 +180,8 @@ impl Held {
             return Ok(());
         }
         let critical = self.class == Class::Critical;
-        if !self.gate.take(units, critical) {
+        let fits = critical || self.fits_its_share(units);
+        if !(fits && self.gate.take(units, critical)) {
             self.gate.tally.refused(now, self.class, Reason::Full);
             if mode == Mode::Enforce {
                 let gate = self.gate.gate;
@@ -155,7 +189,7 @@ impl Held {
             }
             self.gate.take(units, true);
         }
-        self.units += units;
+        self.has_taken(units);
         Ok(())
     }
 
@@ -164,7 +198,7 @@ impl Held {
     pub fn grow_regardless(&mut self, units: u64) {
         if self.gate.mode.load() != Mode::Off {
             self.gate.take(units, true);
-            self.units += units;
+            self.has_taken(units);
         }
     }
 
@@ -173,6 +207,23 @@ impl Held {
         let back = self.units.saturating_sub(units);
         self.units -= back;
         self.gate.held.fetch_sub(back, Ordering::AcqRel);
+        if let Some(share) = &self.share {
+            share.give_back(back);
+        }
+    }
+
+    fn has_taken(&mut self, units: u64) {
+        self.units += units;
+        if let Some(share) = &self.share {
+            share.take(units);
+        }
+    }
+
+    /// Alone in its share it may have what it needs.
+    fn fits_its_share(&self, units: u64) -> bool {
+        let Some(share) = &self.share else { return true };
+        let held = share.held();
+        held <= self.units || held.saturating_add(units) <= self.gate.units_max / SHARE_PART
     }
 
     /// Units held.

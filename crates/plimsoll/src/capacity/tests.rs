@@ -62,6 +62,32 @@ fn what_grows_keeps_what_it_had_when_it_is_refused_more() {
 }
 
 #[test]
+fn who_asks_for_nothing_is_never_refused() {
+    let gate = memory(10);
+    let mut full = gate.hold(NOW, Class::Normal, 10).expect("room");
+    full.grow_regardless(1);
+    assert!(gate.hold(NOW, Class::Low, 0).is_ok());
+    assert_eq!(refusals(&gate), 0);
+}
+
+#[test]
+fn a_connection_has_a_quarter_of_the_gate_or_what_its_only_request_needs() {
+    let gate = memory(100);
+    let (connection, other) = (Share::default(), Share::default());
+    let hold =
+        |share: &Share, units| gate.hold_within(NOW, Class::Normal, units, Some(share.clone()));
+    let mut alone = hold(&connection, 30).expect("alone");
+    alone.grow(NOW, 20).expect("still alone");
+    hold(&connection, 1).expect_err("its share is taken");
+    hold(&other, 25).expect("another connection has its own");
+    alone.shrink_to(10);
+    let second = hold(&connection, 15).expect("a quarter in all");
+    alone.grow(NOW, 1).expect_err("no longer alone");
+    drop((alone, second));
+    assert_eq!((connection.held(), gate.held()), (0, 0));
+}
+
+#[test]
 fn monitor_counts_what_it_would_refuse_and_lets_it_through() {
     let gate = memory(1);
     gate.set_mode(Mode::Monitor);

@@ -3,23 +3,26 @@
 //! An overloaded server wastes its processors on requests whose clients have gone. Nothing
 //! that it usually looks at tells: utilisation is 100 % on a good day, and a task
 //! that times its own wake-up stays under milliseconds while clients wait for seconds,
-//! because what waits, waits in the kernel, before anybody has looked at it. So the
-//! queue is first made visible, and then limited, like that of the write gate:
+//! because what waits, waits in the kernel, before anybody has looked at it. So:
 //!
-//! - Looking at a request - reading its head, deciding - comes before working for one.
-//!   Whoever is admitted gets a [`Turn`]: as many turns run at a time as there are
-//!   processors, and between two of them everything that has arrived is looked at.
-//!   What waits then waits here, where it can be counted, and a refusal is
-//!   given within the time of a turn, whatever the load.
-//! - A request is admitted while the turns before it take less than the *budget*, at the
-//!   pace at which turns have come of late. That is what bounds the latency of the accepted. Nobody
-//!   estimates what the processors can do: they do it, one turn after the other,
-//!   with all the time that looking and refusing leave them.
-//! - What cannot be counted is measured: a probe asks the server what any client could
-//!   ask, all the time, and what it waits even at best is taken off the budget. It is the
-//!   *least* wait of an interval that counts, the standing queue: single
+//! - A *probe* asks the server what any client could ask, all the time, and times the
+//!   answer. What counts is the *least* wait of an interval, the standing queue: single
 //!   waits come and go with every batch of arrivals, and whoever heeds them refuses
 //!   clients at two thirds of the peak.
+//! - While nothing stands the gate is *calm*: it gives out no turns, refuses nobody and
+//!   costs next to nothing. A thousand clients at once are no overload.
+//! - When something does, the queue is made visible, and then limited, like that of the
+//!   write gate. Looking at a request - reading its head, deciding - comes before working
+//!   for one. Whoever is admitted gets a [`Turn`]: as many turns run at a time as there
+//!   are processors, and between them everything that has arrived is looked at.
+//!   What waits then waits here, where it can be counted, and a refusal is
+//!   given at once, whatever the load.
+//! - A request is admitted while the turns before it take less than the *budget*, at the
+//!   pace at which turns have come of late. That is what bounds the latency of the
+//!   accepted. Nobody estimates what the processors can do: they do it, one turn after
+//!   the other, with all the time that looking and refusing leave them. What the probe
+//!   waits even so is taken off the budget.
+//! - As soon as the turns and the probe hardly wait any more the gate is calm again.
 //!
 //! Nobody is refused while no turn waits. [`Class::Low`] has half of the budget,
 //! [`Class::High`] one and a half; [`Class::Critical`] always passes.
@@ -28,6 +31,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::{Arc, PoisonError};
 
@@ -41,9 +45,14 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::tally::Tally;
 use crate::verdict::{Gate, Reason, Rejection};
 
+/// The standing wait up to which there is nothing to be done about it: that of a batch of
+/// arrivals on a server that keeps up.
+const CALM: Duration = Duration::from_millis(5);
 /// The wait for a turn that is put up with. Longer than any batch of arrivals is at
 /// two thirds of the peak; half of what a client would call a delay.
 const BUDGET: Duration = Duration::from_millis(40);
+/// What a turn takes before one has ended: long enough for the first ones to tell.
+const TURN_UNKNOWN: f64 = 0.001;
 /// Weight of a new sample of what a turn costs, and by how much one may exceed the
 /// mean: a list of a million keys says little about the next request.
 const ALPHA: f64 = 0.05;
@@ -62,6 +71,7 @@ pub struct CpuGate(Arc<Shared>);
 struct Shared {
     lanes: u32,
     state: Mutex<State>,
+    calm: AtomicBool,
     mode: AtomicMode,
     tally: Tally,
 }
@@ -76,7 +86,9 @@ struct State {
     /// When a turn ended while another waited: it is between two such ends that a
     /// processor was busy all the time.
     ended_busy: Option<Timestamp>,
-    standing: Standing,
+    /// What the probe waited, and with it what a newcomer would have.
+    probe: Standing,
+    newcomer: Standing,
     appointments: Appointments,
 }
 
@@ -91,7 +103,8 @@ impl CpuGate {
         }
         let state = Mutex::new(State::default());
         let (mode, tally) = (AtomicMode::new(mode), Tally::default());
-        Ok(Self(Arc::new(Shared { lanes: processors, state, mode, tally })))
+        let calm = AtomicBool::new(true);
+        Ok(Self(Arc::new(Shared { lanes: processors, state, calm, mode, tally })))
     }
 
     /// Turns that may run at a time.
@@ -104,22 +117,29 @@ impl CpuGate {
         self.0.mode.load()
     }
 
-    /// Asks for a turn.
+    /// Asks for a turn, if there is need for turns at present.
     ///
     /// # Errors
     /// Those before it take too long.
-    pub fn admit(&self, now: Timestamp, class: Class) -> Result<Turn, Rejection> {
-        let mut state = self.0.lock();
+    pub fn admit(&self, now: Timestamp, class: Class) -> Result<Option<Turn>, Rejection> {
+        let mode = self.mode();
+        if mode == Mode::Off {
+            return Ok(None);
+        }
         self.0.tally.offered(now);
+        if self.is_calm() {
+            return Ok(None);
+        }
+        let mut state = self.0.lock();
         if state.is_full(self.0.lanes, class) {
             let rejection = self.0.refuse(&mut state, now, class);
-            if self.mode() == Mode::Enforce {
+            if mode == Mode::Enforce {
                 return Err(rejection);
             }
         }
         state.waiting += 1;
         drop(state);
-        Ok(Turn { gate: Arc::clone(&self.0), stage: Stage::Waiting })
+        Ok(Some(Turn { gate: Arc::clone(&self.0), stage: Stage::Waiting }))
     }
 
     /// What [`CpuGate::admit`] would say; takes nothing, and counts a refusal only.
@@ -127,8 +147,11 @@ impl CpuGate {
     /// # Errors
     /// The request would be refused.
     pub fn peek(&self, now: Timestamp, class: Class) -> Result<(), Rejection> {
+        if self.is_calm() || self.mode() != Mode::Enforce {
+            return Ok(());
+        }
         let mut state = self.0.lock();
-        if self.mode() != Mode::Enforce || !state.is_full(self.0.lanes, class) {
+        if !state.is_full(self.0.lanes, class) {
             return Ok(());
         }
         self.0.tally.offered(now);
@@ -138,14 +161,22 @@ impl CpuGate {
     /// Tells how long a probe waited that asked for next to nothing, or has been
     /// waiting so far. Call it some fifty times a second.
     pub fn probed(&self, wait: Duration) {
-        self.0.lock().standing.record(wait);
+        let mut state = self.0.lock();
+        state.probe.record(wait);
+        let turns = state.turns(self.0.lanes);
+        state.newcomer.record(wait.saturating_add(turns));
+        self.0.calm.store(state.newcomer.least() < CALM, Ordering::Relaxed);
+    }
+
+    fn is_calm(&self) -> bool {
+        self.0.calm.load(Ordering::Relaxed)
     }
 }
 
 impl Controller for CpuGate {
     fn snapshot(&self, now: Timestamp) -> GateSnapshot {
         let wait = self.0.lock().wait(self.0.lanes);
-        let saturation = wait / BUDGET.as_secs_f64();
+        let saturation = wait.as_secs_f64() / BUDGET.as_secs_f64();
         self.0.tally.snapshot(now, Gate::Cpu, self.mode(), saturation)
     }
 
@@ -157,8 +188,8 @@ impl Controller for CpuGate {
 impl Shared {
     fn refuse(&self, state: &mut State, now: Timestamp, class: Class) -> Rejection {
         self.tally.refused(now, class, Reason::Full);
-        let rate = f64::from(self.lanes) / state.seconds;
-        let taken = state.wait(self.lanes) / BUDGET.as_secs_f64();
+        let rate = f64::from(self.lanes) / state.pace();
+        let taken = state.wait(self.lanes).as_secs_f64() / BUDGET.as_secs_f64();
         let retry_after = state.appointments.book(now, 1, rate, taken);
         Rejection { gate: Gate::Cpu, reason: Reason::Full, retry_after }
     }
@@ -170,20 +201,29 @@ impl Shared {
 }
 
 impl State {
-    /// What a newcomer would wait, in seconds.
-    fn wait(&self, lanes: u32) -> f64 {
-        let turns = f64::from(self.waiting) * self.seconds / f64::from(lanes);
-        self.standing.wait().as_secs_f64() + turns
+    fn pace(&self) -> f64 {
+        if self.seconds == 0.0 { TURN_UNKNOWN } else { self.seconds }
+    }
+
+    /// What the turns that wait will take.
+    fn turns(&self, lanes: u32) -> Duration {
+        let seconds = f64::from(self.waiting) * self.pace() / f64::from(lanes);
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// What a newcomer would wait.
+    fn wait(&self, lanes: u32) -> Duration {
+        self.probe.least().saturating_add(self.turns(lanes))
     }
 
     fn is_full(&self, lanes: u32, class: Class) -> bool {
-        let budgets = match class {
-            Class::Low => 0.5,
-            Class::Normal => 1.0,
-            Class::High => 1.5,
+        let budget = match class {
+            Class::Low => BUDGET / 2,
+            Class::Normal => BUDGET,
+            Class::High => BUDGET * 3 / 2,
             Class::Critical => return false,
         };
-        self.waiting >= lanes && self.wait(lanes) > budgets * BUDGET.as_secs_f64()
+        self.waiting >= lanes && self.wait(lanes) > budget
     }
 
     fn ended(&mut self, began: Timestamp, now: Timestamp, lanes: u32) {

@@ -18,7 +18,7 @@ impl Standing {
         self.next = (self.next + 1) % PROBES;
     }
 
-    pub(crate) fn wait(&self) -> Duration {
+    pub(crate) fn least(&self) -> Duration {
         self.waits.iter().copied().min().unwrap_or_default()
     }
 }
