@@ -350,8 +350,9 @@ impl Replication {
                         "secondaries": secondaries.iter().map(each).collect::<Vec<_>>(),
                     })
                 }
-                (false, None) => match self.following.state() {
-                    State::Idle => json!({ "mode": "disabled" }),
+                (false, None) => match self.local.read() {
+                    Ok(None) => json!({ "mode": "disabled" }),
+                    // Not a copy yet, or not unsealed for long.
                     _ => self.secondary_status(now),
                 },
             };

@@ -56,7 +56,9 @@ enum End {
     Broken(String),
 }
 
-type UnderWay = VecDeque<oneshot::Receiver<Result<Revision, FollowError>>>;
+type Outcome = Result<Revision, FollowError>;
+type Answer = Result<Outcome, oneshot::error::RecvError>;
+type UnderWay = VecDeque<oneshot::Receiver<Outcome>>;
 
 impl Replication {
     /// Follows, or first becomes a copy, until the role is laid down.
@@ -225,16 +227,14 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// A group is on disk and visible, or never will be.
-    async fn applied(
-        &self,
-        answer: Result<Result<Revision, FollowError>, oneshot::error::RecvError>,
-    ) -> Result<(), End> {
-        let stopped = |_| End::Broken("the store has stopped".to_owned());
-        let revision = answer.map_err(stopped)?.map_err(|error| match error {
-            FollowError::Diverged { .. } => End::Final(error.to_string()),
-            error => End::Broken(error.to_string()),
-        })?;
+    /// A group is on disk and visible, or never will be; and so are those that shared
+    /// its sync: one acknowledgement stands for all.
+    async fn applied(&mut self, answer: Answer) -> Result<(), End> {
+        let mut revision = visible(answer)?;
+        while let Some(answer) = self.under_way.front_mut().and_then(ready) {
+            self.under_way.pop_front();
+            revision = visible(answer)?;
+        }
         self.replication.following.applied(revision, self.stack.store.now());
         let ack = Bytes::copy_from_slice(&revision.to_le_bytes());
         let gone = |_| End::Broken("the primary has gone".to_owned());
@@ -242,9 +242,19 @@ impl Follower<'_> {
     }
 }
 
-async fn next_applied(
-    under_way: &mut UnderWay,
-) -> Result<Result<Revision, FollowError>, oneshot::error::RecvError> {
+fn visible(answer: Answer) -> Result<Revision, End> {
+    let stopped = |_| End::Broken("the store has stopped".to_owned());
+    answer.map_err(stopped)?.map_err(|error| match error {
+        FollowError::Diverged { .. } => End::Final(error.to_string()),
+        error => End::Broken(error.to_string()),
+    })
+}
+
+fn ready(first: &mut oneshot::Receiver<Outcome>) -> Option<Answer> {
+    first.try_recv().ok().map(Ok)
+}
+
+async fn next_applied(under_way: &mut UnderWay) -> Answer {
     match under_way.front_mut() {
         Some(first) => {
             let answer = first.await;
