@@ -34,9 +34,11 @@ impl Slot {
         if self.sub_ms != sub_ms {
             return Self { tick, sub_ms, ..Self::default() };
         }
-        let passed = tick.saturating_sub(self.tick);
-        for turned in 1..=passed.min(SUB_WINDOWS as u64) {
-            self.counts[index(self.tick + turned)] = 0;
+        let passed = tick.saturating_sub(self.tick).min(SUB_WINDOWS as u64);
+        let mut turned = index(self.tick);
+        for _ in 0..passed {
+            turned = next(turned);
+            self.counts[turned] = 0;
         }
         self.tick = self.tick.max(tick);
         self
@@ -65,12 +67,13 @@ impl Slot {
     /// whole interval if there are not as many.
     pub(super) fn frees_after_ms(&self, now_ms: u64, units: u64) -> u64 {
         let sub_ms = u64::from(self.sub_ms);
-        let mut freed = 0;
-        for age in (0..SUB_WINDOWS as u64).rev() {
-            let Some(tick) = self.tick.checked_sub(age) else { continue };
-            freed += u64::from(self.counts[index(tick)]);
+        let (mut freed, mut at) = (0, index(self.tick));
+        for leaving in 1..=SUB_WINDOWS as u64 {
+            // The oldest is next to the latest.
+            at = next(at);
+            freed += u64::from(self.counts[at]);
             if freed >= units {
-                let leaves_ms = (tick + SUB_WINDOWS as u64).saturating_mul(sub_ms);
+                let leaves_ms = self.tick.saturating_add(leaving).saturating_mul(sub_ms);
                 return leaves_ms.saturating_sub(now_ms);
             }
         }
@@ -99,11 +102,13 @@ impl Slot {
         if self.blocked_ms(now_ms).is_some() {
             return u64::MAX;
         }
-        let passed = (now_ms / u64::from(self.sub_ms.max(1))).saturating_sub(self.tick);
-        let left = (passed.min(SUB_WINDOWS as u64)..SUB_WINDOWS as u64)
-            .map(|age| self.counts[index(self.tick + passed + SUB_WINDOWS as u64 - age)]);
-        left.map(u64::from).sum()
+        self.at(now_ms, self.sub_ms).used()
     }
+}
+
+/// The sub-window after this one in the ring.
+const fn next(index: usize) -> usize {
+    if index + 1 == SUB_WINDOWS { 0 } else { index + 1 }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "below ten")]

@@ -82,11 +82,16 @@ impl QuotaTable {
     /// It does not fit into one of them.
     pub fn charge(&self, now: Timestamp, windows: &Windows) -> Result<Charge, Exceeded> {
         let now_ms = now.as_nanos() / 1_000_000;
-        let mut locked = self.lock(windows);
+        let mut places = [Place::default(); WINDOWS_MAX];
+        for (place, window) in places.iter_mut().zip(windows.iter()) {
+            *place = self.place(window.key);
+        }
+        let places = &places[..windows.len()];
+        let mut locked = self.lock(places);
         let mut found = [None; WINDOWS_MAX];
         let mut exceeded: Option<Exceeded> = None;
-        for (at, window) in windows.iter().enumerate() {
-            let slot = locked.find(self.place(window.key), window, now_ms, &found[..at]);
+        for (at, (window, place)) in windows.iter().zip(places).enumerate() {
+            let slot = locked.find(*place, window, now_ms, &found[..at]);
             if let Some(this) = exceeds(at, window, &slot.slot, now_ms)
                 && exceeded.is_none_or(|other| other.retry_after < this.retry_after)
             {
@@ -120,13 +125,13 @@ impl QuotaTable {
         }
     }
 
-    /// Locks what `windows` need, in one order for everybody.
-    fn lock(&self, windows: &Windows) -> Locked<'_> {
+    /// Locks the shards of `places`, in one order for everybody.
+    fn lock(&self, places: &[Place]) -> Locked<'_> {
         let mut wanted = [usize::MAX; WINDOWS_MAX];
-        for (wanted, window) in wanted.iter_mut().zip(windows.iter()) {
-            *wanted = self.place(window.key).shard;
+        for (wanted, place) in wanted.iter_mut().zip(places) {
+            *wanted = place.shard;
         }
-        let wanted = &mut wanted[..windows.len()];
+        let wanted = &mut wanted[..places.len()];
         wanted.sort_unstable();
         let mut locked = Locked([const { None }; WINDOWS_MAX]);
         let mut last = usize::MAX;
@@ -155,7 +160,7 @@ impl QuotaTable {
 }
 
 /// Where a key may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Place {
     shard: usize,
     sets: [usize; 2],
