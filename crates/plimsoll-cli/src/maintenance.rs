@@ -99,8 +99,11 @@ pub(crate) fn run(args: MaintenanceArgs) -> anyhow::Result<()> {
         Action::End { server } => api::call(&server, Method::DELETE, PATH, &Value::Null)?,
     };
     if let Value::Object(data) = &told["data"] {
-        for (name, value) in data.iter().filter(|(_, value)| !value.is_null()) {
-            println!("{name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        for (name, value) in data {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if !value.is_null() && !text.is_empty() {
+                println!("{name}: {text}");
+            }
         }
     }
     Ok(())

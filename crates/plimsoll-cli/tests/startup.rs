@@ -250,6 +250,22 @@ fn a_hangup_takes_over_the_mode_of_the_configuration() {
 }
 
 #[test]
+fn a_hangup_takes_over_the_window_of_the_configuration() {
+    let (_dir, file) = configuration(LISTENER);
+    let server = Serving::start(&["--config", &file]);
+    let before = fs::read_to_string(&file).unwrap();
+    let window = "maintenance {\n reason = \"new disks\"\n}\n";
+    for (block, closed) in [(window, true), ("", false)] {
+        fs::write(&file, format!("{before}{block}")).unwrap();
+        server.signal("HUP");
+        server.says("configuration reloaded");
+        let answer = server.request("GET", "sys/mounts", "");
+        assert_eq!(answer.contains("new disks"), closed, "{answer}");
+    }
+    assert!(server.end().success());
+}
+
+#[test]
 fn a_hangup_lets_go_of_an_audit_file_that_was_moved_away() {
     let dir = tempfile::tempdir().unwrap();
     let server = Serving::dev(&dir.path().join("data"));

@@ -14,7 +14,7 @@ use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::identity::IdentityLayer;
-use plimsoll_http::limits::LimitsLayer;
+use plimsoll_http::limits::BodyLimitsLayer;
 use plimsoll_http::maintenance::{Extent, Maintenance, MaintenanceLayer, Plan};
 
 #[expect(clippy::disallowed_methods, reason = "an example has no other clock")]
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/", get(|| async { "hello\n" }))
         .route("/upload", post(|body: Bytes| async move { format!("{} bytes\n", body.len()) }))
         .route("/close", post(|| async move { close(&closing) }))
-        .layer(LimitsLayer::new(limits))
+        .layer(BodyLimitsLayer::new(limits))
         .layer(MaintenanceLayer::new(maintenance, now))
         .layer(IdentityLayer::new(|extensions| {
             Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip())

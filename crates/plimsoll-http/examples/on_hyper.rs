@@ -15,7 +15,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use plimsoll_http::body::BodyLimits;
 use plimsoll_http::identity::{Client, IdentityLayer};
-use plimsoll_http::limits::LimitsLayer;
+use plimsoll_http::limits::BodyLimitsLayer;
 use tower::{Layer, service_fn};
 
 /// Counts what it is sent.
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         let (socket, peer) = listener.accept().await?;
         let identity = IdentityLayer::new(move |_| Some(peer.ip()));
-        let service = identity.layer(LimitsLayer::new(limits).layer(service_fn(count)));
+        let service = identity.layer(BodyLimitsLayer::new(limits).layer(service_fn(count)));
         tokio::spawn(async move {
             let http = auto::Builder::new(TokioExecutor::new());
             let service = TowerToHyperService::new(service);

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body::Body;
 use http_body_util::BodyExt;
 use plimsoll::Rejection;
 
 use crate::refusal::Refusal;
+
+/// A body that comes with its headers, in one segment or two.
+pub(crate) const SMALL_BODY_BYTES: u64 = 16 << 10;
 
 /// How much of a body is read, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,16 @@ pub enum BodyError {
     BrokeOff,
 }
 
+/// Whether a connection must close after an answer that leaves this body unread. Not if
+/// what is left is likely to be here already: it is read with the next request. A client
+/// that is refused a hundred times must not connect a hundred times.
+pub(crate) fn must_close(headers: &HeaderMap, body: &impl Body) -> bool {
+    // Who asks first whether to send a body has not sent it, and may send it yet.
+    let waits = headers.contains_key(EXPECT);
+    let is_small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY_BYTES);
+    !body.is_end_stream() && (waits || !is_small)
+}
+
 /// The whole body, each part of it `counted` when it is there.
 ///
 /// # Errors
@@ -63,6 +78,11 @@ where
     tokio::time::timeout(limits.time_max, collect(body, limits, counted))
         .await
         .unwrap_or(Err(BodyError::TooSlow(limits.time_max).into()))
+}
+
+/// What `Content-Length` announces.
+pub fn announced_size(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether an announced size is acceptable.

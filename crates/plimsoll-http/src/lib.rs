@@ -15,7 +15,6 @@
 
 #![forbid(unsafe_code)]
 
-mod answer;
 pub mod body;
 pub mod door;
 mod flow;
@@ -26,10 +25,11 @@ pub mod maintenance;
 mod patience;
 pub mod quota;
 pub mod refusal;
+mod rule;
 pub mod vault;
 mod vouched;
 
-pub use crate::answer::Answer;
 pub use crate::flow::Flows;
 pub use crate::patience::preferred_wait;
+pub use crate::rule::{Answer, Ruled};
 pub use crate::vouched::Vouched;

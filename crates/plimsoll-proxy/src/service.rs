@@ -16,7 +16,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use plimsoll::opaque::{OpaqueGate, Outcome, Ticket};
 use plimsoll::{Cost, Demand, Reason};
-use plimsoll_http::body::BodyError;
+use plimsoll_http::body::{BodyError, announced_size};
 use plimsoll_http::identity::Forwarding;
 use plimsoll_http::preferred_wait;
 use plimsoll_http::refusal::{ProblemFace, Refusal, VaultFace};
@@ -222,7 +222,7 @@ impl Proxy {
         identity: &Identity,
     ) -> Result<Ticket, Own> {
         let now = self.shared.clock.now();
-        let cost = Cost::item(head::content_length(&parts.headers).unwrap_or(0));
+        let cost = Cost::item(announced_size(&parts.headers).unwrap_or(0));
         let deadline = preferred_wait(&parts.headers).map(|wait| now + wait);
         let demand = Demand { class: route.class, flow: identity.flow, cost, deadline };
         let entered = if parts.headers.get(FORCE_REJECT).is_some_and(|value| value == "true") {
@@ -264,7 +264,7 @@ async fn begin(
     route: &Route<'_>,
     gated: bool,
 ) -> Result<(Upload, Arc<UploadState>), BrokenBody> {
-    let length = head::content_length(&parts.headers);
+    let length = announced_size(&parts.headers);
     let short = length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX as u64);
     if body.is_end_stream() || !gated || !(short || route.login) {
         return Ok(Upload::streamed(body));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 use plimsoll::{Class, Demand, Flow, RouteCosts, Timestamp};
+use plimsoll_http::body::announced_size;
 use plimsoll_http::door::{Classify, Route};
 use plimsoll_http::identity::{Client, network};
 use plimsoll_http::vault::{self, api_path, is_administration, is_continuation, token};
@@ -60,7 +61,10 @@ impl Classify for VaultRoutes {
         let caller = caller();
         let flow =
             caller.as_ref().map_or_else(|| self.flows.of_address(remote(parts)), |c| Flow(c.flow));
-        let cost = self.costs.estimate(self.template(&parts.method, &path), content_length(parts));
+        let cost = self.costs.estimate(
+            self.template(&parts.method, &path),
+            announced_size(&parts.headers).unwrap_or(0),
+        );
         let deadline = Some((self.clock)() + patience(parts));
         let demand = |class| Demand { class, flow, cost, deadline };
         if is_administration(&path) {
@@ -139,9 +143,4 @@ pub(crate) fn remote(parts: &Parts) -> IpAddr {
 /// How long the client waits: as it says itself, and not for ever.
 pub(crate) fn patience(parts: &Parts) -> Duration {
     preferred_wait(&parts.headers).unwrap_or(PATIENCE_MAX).min(PATIENCE_MAX)
-}
-
-fn content_length(parts: &Parts) -> u64 {
-    let length = parts.headers.get(http::header::CONTENT_LENGTH);
-    length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

@@ -1,6 +1,10 @@
 //! Maintenance windows: what they close here, and who announces them.
+//!
+//! What is announced through `sys/maintenance` is stored, and in force on the secondaries
+//! as well; a window in the configuration file is this server's own. The latest that was
+//! announced is the one that counts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::header::ALLOW;
@@ -12,13 +16,13 @@ use plimsoll_http::maintenance::{
 };
 use plimsoll_http::refusal::Face;
 use plimsoll_http::vault::api_path;
-use plimsoll_vault::{MaintenanceRecord, TellMaintenance};
+use plimsoll_vault::{MaintenanceRecord, Vault, VaultError, Windows};
 
+use crate::config::FileWindow;
 use crate::dev::SLOW_DISK_PATH;
 use crate::face::{self, HttpResponse, message};
 use crate::health::Load;
 use crate::service::{Shared, query};
-use crate::stack::Stacks;
 
 /// Where people find out more, unless the configuration names another page.
 pub(crate) const STATUS_PATH: &str = "/status";
@@ -39,36 +43,44 @@ const EXEMPT: [&str; 9] = [
     SLOW_DISK_PATH,
 ];
 
-/// The layer in front of the stacks.
+/// The layer in front of the vault.
 pub(crate) fn layer(
     maintenance: Maintenance,
-    stacks: Arc<Stacks>,
+    vault: Arc<Vault>,
     face: Arc<dyn Face>,
 ) -> MaintenanceLayer {
-    let access = move |method: &Method, uri: &Uri| access(&stacks.current().shared, method, uri);
+    let access = move |method: &Method, uri: &Uri| access(&vault, method, uri);
     MaintenanceLayer::new(maintenance, clock::wall).with_access(access).with_face(face)
 }
 
-fn access(shared: &Shared, method: &Method, uri: &Uri) -> Access {
-    if uri.path() == STATUS_PATH || EXEMPT.contains(&uri.path()) {
+fn access(vault: &Vault, method: &Method, uri: &Uri) -> Access {
+    if EXEMPT.contains(&uri.path()) {
         return Access::Exempt;
     }
     let operation = face::operation(method, &face::query(query(uri)));
     let writes = match (api_path(uri.path()), operation) {
-        (Some(Ok(path)), Some(operation)) => shared.vault.is_write(operation, &path),
+        (Some(Ok(path)), Some(operation)) => vault.usually_writes(operation, &path),
         // Nothing that the vault will serve.
         _ => false,
     };
     if writes { Access::Write } else { Access::Read }
 }
 
-/// Takes over what the vault's `sys/maintenance` announces.
-pub(crate) fn tell(maintenance: Maintenance) -> TellMaintenance {
-    Arc::new(move |record| announce(&maintenance, record.as_ref()))
+/// What `sys/maintenance` of the vault announces and shows.
+pub(crate) struct Announcer(pub(crate) Maintenance);
+
+impl Windows for Announcer {
+    fn announce(&self, record: Option<&MaintenanceRecord>) {
+        announce(&self.0, record);
+    }
+
+    fn announced(&self) -> Option<Plan> {
+        self.0.announced().map(|announced| (*announced.plan).clone())
+    }
 }
 
 /// In place of whatever was announced before.
-pub(crate) fn announce(maintenance: &Maintenance, record: Option<&MaintenanceRecord>) {
+fn announce(maintenance: &Maintenance, record: Option<&MaintenanceRecord>) {
     let Some(record) = record else {
         tracing::info!("maintenance: nothing announced");
         return maintenance.end();
@@ -79,7 +91,41 @@ pub(crate) fn announce(maintenance: &Maintenance, record: Option<&MaintenanceRec
             let bypass = Bypass::new(record.bypass_token.clone()).ok();
             maintenance.announce(Announced { plan: Arc::new(plan), bypass });
         }
-        Err(error) => tracing::error!(%error, "maintenance: the stored window is unreadable"),
+        Err(error) => tracing::error!(%error, "maintenance: the window is unreadable"),
+    }
+}
+
+/// The window of the configuration file: of this server alone.
+#[derive(Default)]
+pub(crate) struct FromFile(Mutex<Option<FileWindow>>);
+
+impl FromFile {
+    /// Takes over what the file says now. What it has said before is not said again: a
+    /// window that was ended stays so, whatever else is changed in the file. `stored`
+    /// announces what is stored instead of what the file no longer says.
+    pub(crate) fn take_over(
+        &self,
+        window: Option<&FileWindow>,
+        maintenance: &Maintenance,
+        stored: impl FnOnce() -> Result<(), VaultError>,
+    ) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = |window: &FileWindow| window.block.clone();
+        if known.as_ref().map(block) == window.map(block) {
+            return;
+        }
+        match (&*known, window) {
+            (_, Some(window)) => announce(maintenance, Some(&window.record)),
+            (Some(known), None) => {
+                let announced = maintenance.announced().map(|announced| (*announced.plan).clone());
+                let is_known = announced == known.record.plan().ok();
+                if is_known && stored().is_err() {
+                    maintenance.end();
+                }
+            }
+            (None, None) => {}
+        }
+        *known = window.cloned();
     }
 }
 

@@ -15,7 +15,8 @@ use plimsoll::{Gate, Mode};
 use plimsoll_daemon::{Signal, Signals};
 use plimsoll_http::door::Turns;
 use plimsoll_http::identity::IdentityLayer;
-use plimsoll_http::maintenance::{Maintained, Maintenance};
+use plimsoll_http::limits::{HeaderLimits, HeaderLimitsLayer};
+use plimsoll_http::maintenance::Maintenance;
 use plimsoll_http::refusal::{Face, Negotiated, VaultFace};
 use plimsoll_listener::{BindError, Listener, ListenerConfig, PeerAddr, TlsReloader};
 use plimsoll_store::disk::Delays;
@@ -31,7 +32,7 @@ use crate::config::{Config, ConfigError, DEFAULT_ADDRESS, ListenerOptions};
 use crate::connections::Connections;
 use crate::gates::MachineGates;
 use crate::health_listener;
-use crate::maintenance::{self, STATUS_PATH};
+use crate::maintenance::{self, FromFile, STATUS_PATH};
 use crate::options::ServerOptions;
 use crate::probe::Probe;
 use crate::replication::Replication;
@@ -116,6 +117,7 @@ pub struct Server {
     signals: Option<Signals>,
     stacks: Arc<Stacks>,
     maintenance: Maintenance,
+    window: FromFile,
     addresses: Vec<SocketAddr>,
     health_address: Option<SocketAddr>,
     dev_keys: Option<DevKeys>,
@@ -167,9 +169,8 @@ impl Server {
         let face: Arc<dyn Face> =
             Arc::new(Negotiated(VaultFace { status_page: Some(status_page(config)) }));
         let maintenance = Maintenance::default();
-        if let Some(record) = &config.maintenance {
-            maintenance::announce(&maintenance, Some(record));
-        }
+        let window = FromFile::default();
+        window.take_over(config.maintenance.as_ref(), &maintenance, || Ok(()));
         let builder = Builder {
             config: config.clone(),
             static_key,
@@ -212,9 +213,6 @@ impl Server {
             listeners.iter().filter_map(|(listener, _)| listener.tls_reloader()).collect();
         for (index, (listener, options)) in listeners.into_iter().enumerate() {
             let front = Front::new(Arc::clone(&stacks), Arc::clone(&replicating), index);
-            let closing =
-                maintenance::layer(maintenance.clone(), Arc::clone(&stacks), Arc::clone(&face));
-            let front = closing.layer(front);
             let serving = serve(listener, options, front, Arc::clone(&face), shutdown.clone());
             tasks.spawn_on(serving, runtime.handle());
         }
@@ -243,6 +241,7 @@ impl Server {
             signals: Some(signals),
             stacks,
             maintenance,
+            window,
             addresses,
             health_address,
             dev_keys,
@@ -308,22 +307,25 @@ impl Server {
         drop(self.stacks);
     }
 
-    /// Takes over what can change while running: the mode and the certificates.
-    /// What cannot be read changes nothing.
+    /// Takes over what can change while running: the mode, the window of maintenance and
+    /// the certificates. What cannot be read changes nothing.
     fn reload(&self, config_file: Option<&std::path::Path>) {
         for certificate in &self.certificates {
             if let Err(error) = certificate.reload() {
                 tracing::error!(%error, "certificate not reloaded");
             }
         }
+        let shared = Arc::clone(&self.stacks.current().shared);
         // Whoever rotates log files renames them and sends the signal.
-        self.stacks.current().shared.vault.reopen_audit_files();
+        shared.vault.reopen_audit_files();
         let Some(path) = config_file else { return };
         match Config::load(path) {
             Ok(config) => {
-                let protection = config.protection;
-                tracing::info!(protection = protection.mode.name(), "configuration reloaded");
-                self.stacks.current().shared.gates.protect(protection);
+                let stored = || shared.vault.announce_window();
+                self.window.take_over(config.maintenance.as_ref(), &self.maintenance, stored);
+                let mode = config.protection.mode;
+                shared.gates.protect(config.protection);
+                tracing::info!(protection = mode.name(), "configuration reloaded");
             }
             Err(error) => tracing::error!(%error, "configuration not reloaded"),
         }
@@ -403,14 +405,15 @@ fn watch(
 fn serve(
     listener: Listener,
     options: &ListenerOptions,
-    front: Maintained<Front>,
+    front: Front,
     face: Arc<dyn Face>,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let headers = HeaderLimitsLayer::new(HeaderLimits::default()).with_face(Arc::clone(&face));
     let identity = IdentityLayer::new(|extensions| Some(extensions.get::<PeerAddr>()?.0.ip()))
         .trusting(options.forwarding.clone())
         .with_face(face);
-    let service = identity.layer(front);
+    let service = headers.layer(identity.layer(front));
     let address = listener.local_addr();
     async move {
         match listener.serve(service, shutdown).await {

@@ -32,6 +32,6 @@ pub use crate::response::{AuthResponse, Response};
 pub use crate::seal::{InvalidStaticKey, StaticKey};
 pub use crate::sys::MaintenanceRecord;
 pub use crate::vault::{
-    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status,
-    TellMaintenance, Vault, VaultOptions,
+    AdmitLate, Clock, DevKeys, KnownCaller, LeaseQuota, OwnSeal, Recipient, Status, Vault,
+    VaultOptions, Windows,
 };

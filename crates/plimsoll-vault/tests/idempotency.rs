@@ -7,9 +7,9 @@ mod common;
 use std::sync::Arc;
 
 use plimsoll_vault::{Operation, Response, Vault, VaultError};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::common::{Server, refusal, request, server};
+use crate::common::{Server, refusal, request, server, server_with};
 
 const CREATE: &str = "auth/token/create";
 
@@ -159,4 +159,44 @@ async fn answers_survive_a_restart_for_a_day_and_hide_their_secrets() {
     second.clock.advance(24 * 3600 + 1);
     second.work().await;
     assert_eq!(second.kept(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_to_keep_is_refused_and_nothing_is_done() {
+    let server = server().await;
+    let revision = server.store.view().revision();
+    let meta = (0..20).map(|n| (n.to_string(), json!("x".repeat(4000)))).collect::<Map<_, _>>();
+    let body = json!({ "meta": meta });
+    let refused = server.once("k", CREATE, body.clone(), "root").await;
+    let (status, said) = refusal(refused);
+    assert!(status == 413 && said.contains("nothing was executed"), "{status} {said}");
+    assert_eq!(server.store.view().revision(), revision);
+    assert!(server.write(CREATE, body).await.is_ok(), "without a key it may be that large");
+}
+
+#[tokio::test]
+async fn of_more_answers_than_are_kept_those_next_to_their_end_go() {
+    let server = server_with(|options| options.kept_answers_max = 10).await;
+    let create = async |n: u32| {
+        let (key, body) = (format!("k{n}"), json!({ "ttl": format!("{}s", 100 + n) }));
+        server.once(&key, CREATE, body, "root").await.unwrap().replayed
+    };
+    for n in 0..30 {
+        assert!(!create(n).await);
+    }
+    server.work().await;
+    assert_eq!(server.kept(), 2 * 10, "a record and its end");
+    assert!(create(29).await && create(20).await);
+    assert!(!create(19).await, "forgotten: done again");
+    // Counted anew by whoever starts next.
+    let vault = Vault::open(Arc::clone(&server.store), {
+        let mut options = server.clock.options();
+        options.kept_answers_max = 5;
+        options
+    });
+    let second = Server { vault: vault.unwrap(), ..server };
+    let unseal = json!({ "key": second.unseal_key });
+    second.vault.handle(request(Operation::Write, "sys/unseal", unseal, ""), None).await.unwrap();
+    second.work().await;
+    assert_eq!(second.kept(), 2 * 5);
 }

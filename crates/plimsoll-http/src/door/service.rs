@@ -6,7 +6,6 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::EXPECT;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -17,16 +16,13 @@ use plimsoll::{Class, Demand, Reason, Rejection};
 use tokio::sync::SemaphorePermit;
 use tower_service::Service;
 
-use crate::body;
+use crate::body::{self, SMALL_BODY_BYTES};
 use crate::door::gates::Gates;
 use crate::door::layer::{Door, Shared};
 use crate::door::memory::Memory;
 use crate::door::route::Route;
 use crate::door::ticket::Ticket;
 use crate::refusal::{Refusal, respond};
-
-/// A body that comes with its headers, in one segment or two.
-const SMALL_BODY_BYTES: u64 = 16 << 10;
 
 /// A future on the heap: one small allocation a request.
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -91,9 +87,7 @@ async fn admit<'s, B: Body<Data = Bytes>>(
     parts: &mut Parts,
     body: B,
 ) -> Result<Admitted<'s>, Refused> {
-    // Who asks first whether to send a body has not sent it, and may send it yet.
-    let waits = parts.headers.contains_key(EXPECT);
-    let unread = !body.is_end_stream() && (waits || !is_small(&body));
+    let unread = body::must_close(&parts.headers, &body);
     let refused = |unread| move |refusal| Refused { refusal, unread };
     let entered = enter(shared, parts).map_err(refused(unread))?;
     let memory = memory(shared, &entered, parts).map_err(Refusal::from).map_err(refused(unread))?;
@@ -117,13 +111,6 @@ async fn admit<'s, B: Body<Data = Bytes>>(
     let turn = take_places(shared, &entered, parts, &body);
     let turn = turn.map_err(Refusal::from).map_err(refused(false))?;
     Ok(Admitted { body, turn, _entered: entered })
-}
-
-/// Whether what is left of a body is likely to be here already: it is read with the
-/// next request, and the connection can stay open. A client that is refused a hundred
-/// times must not connect a hundred times.
-fn is_small(body: &impl Body) -> bool {
-    body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY_BYTES)
 }
 
 /// How a request came past its headers.
@@ -152,7 +139,7 @@ impl Entered<'_> {
 
 /// Everything that the headers decide.
 fn enter<'s>(shared: &'s Shared, parts: &Parts) -> Result<Entered<'s>, Refusal> {
-    if let Some(length) = content_length(parts) {
+    if let Some(length) = body::announced_size(&parts.headers) {
         body::check_size(length, shared.limits)?;
     }
     let route = shared.classify.classify(parts);
@@ -216,8 +203,4 @@ fn take_places(
         parts.extensions.insert(Ticket::new(place));
     }
     Ok(turn)
-}
-
-fn content_length(parts: &Parts) -> Option<u64> {
-    parts.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

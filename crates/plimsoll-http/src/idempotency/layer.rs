@@ -1,28 +1,21 @@
 //! The layer and the service it makes.
 
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
-use http_body::Body;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::idempotency::key::{IdempotencyKey, Replayed};
+use crate::identity::CREDENTIALS;
 use crate::refusal::{Face, IdempotencyError, respond};
+use crate::rule::{Rule, Ruled, Settle};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Headers in which credentials come.
-const CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-vault-token")];
-
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Requests with a key that are under way: no more than there are connections.
 #[derive(Debug, Default)]
@@ -33,22 +26,22 @@ struct Passing {
 
 /// One of them; it ends when this is dropped.
 #[derive(Debug)]
-struct Pass {
+pub struct UnderWay {
     passing: Arc<Passing>,
     key: (u64, u64),
 }
 
 impl Passing {
-    fn enter(self: &Arc<Self>, headers: &HeaderMap, key: &IdempotencyKey) -> Option<Pass> {
+    fn enter(self: &Arc<Self>, headers: &HeaderMap, key: &IdempotencyKey) -> Option<UnderWay> {
         let credentials = CREDENTIALS.map(|name| headers.get(name).map(HeaderValue::as_bytes));
         let [first, second] = &self.hasher;
         let key = (first.hash_one((credentials, key)), second.hash_one((credentials, key)));
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(key).then(|| Pass { passing: Arc::clone(self), key })
+        keys.insert(key).then(|| UnderWay { passing: Arc::clone(self), key })
     }
 }
 
-impl Drop for Pass {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut keys = self.passing.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.remove(&self.key);
@@ -68,18 +61,16 @@ impl IdempotencyLayer {
         Self { passing: Arc::default(), face }
     }
 
-    /// The key, and the right to be the only one with it.
-    fn enter<B>(
-        &self,
-        request: &Request<B>,
-    ) -> Result<Option<(IdempotencyKey, Pass)>, IdempotencyError> {
-        let (method, headers) = (request.method(), request.headers());
-        if ![Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method) {
+    /// Tells the service the key, of which this is then the only request.
+    fn enter(&self, parts: &mut Parts) -> Result<Option<UnderWay>, IdempotencyError> {
+        if ![Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method) {
             return Ok(None);
         }
-        let Some(key) = IdempotencyKey::find(headers)? else { return Ok(None) };
-        let pass = self.passing.enter(headers, &key).ok_or(IdempotencyError::InProgress)?;
-        Ok(Some((key, pass)))
+        let Some(key) = IdempotencyKey::find(&parts.headers)? else { return Ok(None) };
+        let entered = self.passing.enter(&parts.headers, &key);
+        let entered = entered.ok_or(IdempotencyError::InProgress)?;
+        parts.extensions.insert(key);
+        Ok(Some(entered))
     }
 }
 
@@ -93,53 +84,32 @@ impl<S> Layer<S> for IdempotencyLayer {
     type Service = Idempotency<S>;
 
     fn layer(&self, inner: S) -> Idempotency<S> {
-        Idempotency { inner, layer: self.clone() }
+        Ruled::new(inner, self)
     }
 }
 
 /// A service that is told about keys.
-#[derive(Clone, Debug)]
-pub struct Idempotency<S> {
-    inner: S,
-    layer: IdempotencyLayer,
+pub type Idempotency<S> = Ruled<S, IdempotencyLayer>;
+
+impl Rule for IdempotencyLayer {
+    type Passed = Option<UnderWay>;
+
+    fn admit<R: From<Bytes>>(
+        &self,
+        parts: &mut Parts,
+        unread: bool,
+    ) -> Result<Option<UnderWay>, Response<R>> {
+        self.enter(parts).map_err(|error| respond(&*self.face, &parts.headers, error, unread))
+    }
 }
 
-impl<S, B, R> Service<Request<B>> for Idempotency<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    B: Body,
-    R: From<Bytes> + Send + 'static,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = BoxFuture<Result<Response<R>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.layer.enter(&request) {
-            Ok(None) => Box::pin(self.inner.call(request)),
-            Ok(Some((key, pass))) => {
-                request.extensions_mut().insert(key);
-                let called = self.inner.call(request);
-                Box::pin(async move {
-                    let mut response = called.await?;
-                    drop(pass);
-                    if response.extensions().get::<Replayed>().is_some() {
-                        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-                    }
-                    Ok(response)
-                })
-            }
-            Err(error) => {
-                let unread = !request.body().is_end_stream();
-                let response = respond(&*self.layer.face, request.headers(), error, unread);
-                Box::pin(core::future::ready(Ok(response)))
-            }
+impl Settle for UnderWay {
+    fn settle<R, E>(self, mut answer: Result<Response<R>, E>) -> Result<Response<R>, E> {
+        if let Ok(response) = &mut answer
+            && response.extensions().get::<Replayed>().is_some()
+        {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
+        answer
     }
 }

@@ -2,7 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::Extensions;
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderName};
+
+/// Headers in which credentials come.
+pub(crate) const CREDENTIALS: [HeaderName; 2] =
+    [AUTHORIZATION, HeaderName::from_static("x-vault-token")];
 
 /// Whose request it is, as far as the connection and its headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,27 +1,21 @@
 //! The layer and the service it makes.
 
 use core::fmt;
-use core::task::{Context, Poll};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, Request, Response};
-use http_body::Body;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Response};
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::answer::Answer;
-use crate::identity::client::Client;
+use crate::identity::client::{CREDENTIALS, Client};
 use crate::identity::forwarding::{Forwarding, ForwardingError};
 use crate::refusal::{Face, ProblemFace, respond};
+use crate::rule::{Rule, Ruled};
 
 /// Finds the peer's address among a request's extensions.
 type PeerOf = dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync;
-
-/// Headers in which credentials come.
-const CREDENTIALS: [HeaderName; 2] =
-    [http::header::AUTHORIZATION, HeaderName::from_static("x-vault-token")];
 
 /// Finds out who is asking, and leaves a [`Client`] in the extensions.
 #[derive(Clone)]
@@ -78,41 +72,20 @@ impl<S> Layer<S> for IdentityLayer {
     type Service = Identity<S>;
 
     fn layer(&self, inner: S) -> Identity<S> {
-        Identity { inner, layer: self.clone() }
+        Ruled::new(inner, self)
     }
 }
 
 /// A service that knows who is asking.
-#[derive(Clone, Debug)]
-pub struct Identity<S> {
-    inner: S,
-    layer: IdentityLayer,
-}
+pub type Identity<S> = Ruled<S, IdentityLayer>;
 
-impl<S, B, R> Service<Request<B>> for Identity<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    B: Body,
-    R: From<Bytes>,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = Answer<S::Future, R>;
+impl Rule for IdentityLayer {
+    type Passed = ();
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.layer.identify(request.extensions(), request.headers()) {
-            Ok(client) => {
-                request.extensions_mut().insert(client);
-                Answer::called(self.inner.call(request))
-            }
-            Err(error) => {
-                let unread = !request.body().is_end_stream();
-                Answer::refused(respond(&*self.layer.face, request.headers(), error, unread))
-            }
-        }
+    fn admit<R: From<Bytes>>(&self, parts: &mut Parts, unread: bool) -> Result<(), Response<R>> {
+        let client = self.identify(&parts.extensions, &parts.headers);
+        let client = client.map_err(|error| respond(&*self.face, &parts.headers, error, unread))?;
+        parts.extensions.insert(client);
+        Ok(())
     }
 }

@@ -28,6 +28,7 @@ mod layer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::identity::client::CREDENTIALS;
 pub use crate::identity::client::{Client, network};
 pub use crate::identity::forwarding::{Forwarding, ForwardingError, InvalidProxy};
 pub use crate::identity::hops::ForwardedHeader;

@@ -1,6 +1,15 @@
 //! How much a request's headers may hold.
 
-use http::HeaderMap;
+use core::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use tower_layer::Layer;
+
+use crate::refusal::{Face, ProblemFace, respond};
+use crate::rule::{Rule, Ruled};
 
 /// Limits of the headers of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,5 +44,51 @@ impl HeaderLimits {
             return Err(HeadersTooLarge(self));
         }
         Ok(())
+    }
+}
+
+/// Limits the headers of every request.
+#[derive(Clone)]
+pub struct HeaderLimitsLayer {
+    limits: HeaderLimits,
+    face: Arc<dyn Face>,
+}
+
+impl HeaderLimitsLayer {
+    /// These limits.
+    pub fn new(limits: HeaderLimits) -> Self {
+        Self { limits, face: Arc::new(ProblemFace::default()) }
+    }
+
+    /// Refuses with this face.
+    #[must_use]
+    pub fn with_face(self, face: Arc<dyn Face>) -> Self {
+        Self { face, ..self }
+    }
+}
+
+impl fmt::Debug for HeaderLimitsLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderLimitsLayer").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for HeaderLimitsLayer {
+    type Service = LimitedHeaders<S>;
+
+    fn layer(&self, inner: S) -> LimitedHeaders<S> {
+        Ruled::new(inner, self)
+    }
+}
+
+/// A service whose headers are within limits.
+pub type LimitedHeaders<S> = Ruled<S, HeaderLimitsLayer>;
+
+impl Rule for HeaderLimitsLayer {
+    type Passed = ();
+
+    fn admit<R: From<Bytes>>(&self, parts: &mut Parts, unread: bool) -> Result<(), Response<R>> {
+        let headers = &parts.headers;
+        self.limits.check(headers).map_err(|error| respond(&*self.face, headers, error, unread))
     }
 }

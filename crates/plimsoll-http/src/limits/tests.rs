@@ -49,7 +49,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
-    let service = LimitsLayer::new(LIMITS).layer(service_fn(read));
+    let headers = HeaderLimitsLayer::new(HeaderLimits::default());
+    let service = headers.layer(BodyLimitsLayer::new(LIMITS).layer(service_fn(read)));
     service.oneshot(request).await.expect("infallible").status()
 }
 

@@ -1,24 +1,19 @@
 //! The layer and the service it makes.
 
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll, ready};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, Uri};
-use http_body::Body;
-use pin_project_lite::pin_project;
+use http::request::Parts;
+use http::{HeaderName, Method, Response, Uri};
 use rand::Rng as _;
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::answer::Answer;
-use crate::maintenance::notice::write_notice;
-use crate::maintenance::{Maintenance, Phase, Plan};
+use crate::maintenance::notice::Notice;
+use crate::maintenance::{Maintenance, Phase};
 use crate::refusal::{Face, ProblemFace, Refusal, respond};
+use crate::rule::{Rule, Ruled};
 
 /// Carries the bypass token.
 pub const BYPASS_HEADER: HeaderName = HeaderName::from_static("plimsoll-maintenance-bypass");
@@ -80,21 +75,21 @@ impl MaintenanceLayer {
         Self { face, ..self }
     }
 
-    /// The window that the answer must announce, if any.
-    fn check<B>(&self, request: &Request<B>) -> Result<Option<Arc<Plan>>, Refusal> {
+    /// What the answer must announce, if anything.
+    fn check(&self, parts: &Parts) -> Result<Option<Notice>, Refusal> {
         let Some((announced, phase)) = self.state.current((self.clock)()) else { return Ok(None) };
         let plan = Arc::clone(&announced.plan);
         let remaining = match phase {
-            Phase::Ahead(_) => return Ok(Some(plan)),
+            Phase::Ahead(_) => return Ok(Some(Notice { plan, face: Arc::clone(&self.face) })),
             Phase::InForce(remaining) => remaining,
             Phase::Over => return Ok(None),
         };
-        let access = (self.access)(request.method(), request.uri());
+        let access = (self.access)(&parts.method, &parts.uri);
         let lot = rand::rng().random_range(0..100);
         if access == Access::Exempt || !plan.closes(access == Access::Write, lot) {
             return Ok(None);
         }
-        let presented = request.headers().get(BYPASS_HEADER);
+        let presented = parts.headers.get(BYPASS_HEADER);
         if let (Some(bypass), Some(presented)) = (&announced.bypass, presented)
             && bypass.is(presented.as_bytes())
         {
@@ -114,73 +109,21 @@ impl<S> Layer<S> for MaintenanceLayer {
     type Service = Maintained<S>;
 
     fn layer(&self, inner: S) -> Maintained<S> {
-        Maintained { inner, layer: self.clone() }
+        Ruled::new(inner, self)
     }
 }
 
 /// A service that can be closed.
-#[derive(Clone, Debug)]
-pub struct Maintained<S> {
-    inner: S,
-    layer: MaintenanceLayer,
-}
+pub type Maintained<S> = Ruled<S, MaintenanceLayer>;
 
-impl<S, B, R> Service<Request<B>> for Maintained<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    B: Body,
-    R: From<Bytes>,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = Answer<Noticed<S::Future>, R>;
+impl Rule for MaintenanceLayer {
+    type Passed = Option<Notice>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let face = &self.layer.face;
-        match self.layer.check(&request) {
-            Ok(plan) => {
-                let notice = plan.map(|plan| (plan, Arc::clone(face)));
-                Answer::called(Noticed { future: self.inner.call(request), notice })
-            }
-            Err(refusal) => {
-                let unread = !request.body().is_end_stream();
-                Answer::refused(respond(&**face, request.headers(), refusal, unread))
-            }
-        }
-    }
-}
-
-pin_project! {
-    /// Adds the notice of a window that is ahead.
-    pub struct Noticed<F> {
-        #[pin]
-        future: F,
-        notice: Option<(Arc<Plan>, Arc<dyn Face>)>,
-    }
-}
-
-impl<F> fmt::Debug for Noticed<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Noticed").finish_non_exhaustive()
-    }
-}
-
-impl<F, R, E> Future for Noticed<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let mut output = ready!(this.future.poll(context));
-        if let (Ok(response), Some((plan, face))) = (&mut output, this.notice) {
-            write_notice(response.headers_mut(), plan, face.status_page());
-        }
-        Poll::Ready(output)
+    fn admit<R: From<Bytes>>(
+        &self,
+        parts: &mut Parts,
+        unread: bool,
+    ) -> Result<Option<Notice>, Response<R>> {
+        self.check(parts).map_err(|refusal| respond(&*self.face, &parts.headers, refusal, unread))
     }
 }

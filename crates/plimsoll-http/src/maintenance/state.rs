@@ -39,9 +39,14 @@ impl Maintenance {
         self.0.store(None);
     }
 
+    /// What is announced, even if it is over.
+    pub fn announced(&self) -> Option<Arc<Announced>> {
+        self.0.load_full()
+    }
+
     /// What is announced, with where it stands; nothing once it is over.
     pub fn current(&self, now: SystemTime) -> Option<(Arc<Announced>, Phase)> {
-        let announced = self.0.load_full()?;
+        let announced = self.announced()?;
         let phase = announced.plan.phase(now);
         (phase != Phase::Over).then_some((announced, phase))
     }

@@ -10,6 +10,7 @@ use tower_layer::Layer;
 
 use crate::quota::policy::{PerClient, QuotaPolicy};
 use crate::refusal::{Face, ProblemFace};
+use crate::rule::Ruled;
 
 /// Clients that are kept apart: see [`QuotaTable`].
 const CLIENTS_MAX: usize = 1_000_000;
@@ -22,9 +23,9 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
-/// Puts a [`Quota`] in front of a service.
+/// Charges every request to the quotas that it has to fit.
 #[derive(Clone)]
-pub struct QuotaLayer(Arc<Shared>);
+pub struct QuotaLayer(pub(super) Arc<Shared>);
 
 impl QuotaLayer {
     /// Quotas as `policy` has them, counted in `table` by `clock`.
@@ -64,19 +65,9 @@ impl<S> Layer<S> for QuotaLayer {
     type Service = Quota<S>;
 
     fn layer(&self, inner: S) -> Quota<S> {
-        Quota { inner, shared: Arc::clone(&self.0) }
+        Ruled::new(inner, self)
     }
 }
 
 /// A service behind quotas.
-#[derive(Clone)]
-pub struct Quota<S> {
-    pub(super) inner: S,
-    pub(super) shared: Arc<Shared>,
-}
-
-impl<S: fmt::Debug> fmt::Debug for Quota<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Quota").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
+pub type Quota<S> = Ruled<S, QuotaLayer>;

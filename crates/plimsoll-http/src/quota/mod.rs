@@ -24,9 +24,9 @@
 //!
 //! [`Unexecuted`]: crate::refusal::Unexecuted
 
+mod charging;
 mod layer;
 mod policy;
-mod service;
 #[cfg(test)]
 mod tests;
 

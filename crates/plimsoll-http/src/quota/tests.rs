@@ -87,6 +87,22 @@ async fn an_overload_uses_up_nobodys_quota() {
 }
 
 #[tokio::test]
+async fn a_refused_client_keeps_its_connection_unless_it_sends_much() {
+    let (layer, _) = layer();
+    let mut service = layer.layer(service_fn(serve));
+    for _ in 0..2 {
+        call(&mut service, "/").await;
+    }
+    for (bytes, connection) in [(100, ""), (100_000, "close")] {
+        let request = Request::post("/").body(Full::from(vec![b'x'; bytes])).expect("valid");
+        let refused = service.ready().await.expect("infallible").call(request).await;
+        let refused = refused.expect("infallible");
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(text(&refused, "connection"), connection, "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_over_the_quota_never_reaches_what_is_behind() {
     let (layer, _) = layer();
     let seen = Arc::new(AtomicU64::new(0));

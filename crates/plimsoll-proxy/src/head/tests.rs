@@ -1,3 +1,4 @@
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 
 use super::*;

@@ -13,7 +13,7 @@ use plimsoll_vault::MaintenanceRecord;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::{Config, DEFAULT_ADDRESS, ListenerOptions, StaticSeal, values};
+use crate::config::{Config, DEFAULT_ADDRESS, FileWindow, ListenerOptions, StaticSeal, values};
 use crate::config::{key_vault, protection};
 
 /// What Vault's files hold and this server has no use for.
@@ -237,12 +237,13 @@ fn tls(tcp: &Tcp) -> Result<Option<TlsConfig>, String> {
 }
 
 /// A window whose time has passed is as good as none: files stay as they are.
-fn window(block: Value) -> Result<MaintenanceRecord, String> {
-    let Value::Object(fields) = block else {
+fn window(block: Value) -> Result<FileWindow, String> {
+    let Value::Object(block) = block else {
         return Err("maintenance: expected a block".to_owned());
     };
-    MaintenanceRecord::parse_file(&fields, clock::wall())
-        .map_err(|error| format!("maintenance: {error}"))
+    let record = MaintenanceRecord::parse_file(&block, clock::wall())
+        .map_err(|error| format!("maintenance: {error}"))?;
+    Ok(FileWindow { block, record })
 }
 
 fn data_dir(storage: Vec<Block>) -> Result<PathBuf, String> {

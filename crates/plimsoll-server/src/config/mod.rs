@@ -19,6 +19,7 @@ use std::time::Duration;
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::TlsConfig;
 use plimsoll_vault::MaintenanceRecord;
+use serde_json::{Map, Value};
 
 pub use crate::config::protection::Protection;
 pub use crate::quotas::KeyVault;
@@ -47,7 +48,7 @@ pub struct Config {
     /// unless set.
     pub status_page: Option<String>,
     /// A window that is announced from the start, until another one is.
-    pub maintenance: Option<MaintenanceRecord>,
+    pub maintenance: Option<FileWindow>,
     /// `trace` to `error`; the log filter's syntax.
     pub log_level: Option<String>,
     /// Unseals by itself with this key.
@@ -116,6 +117,15 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 
 /// Vault's 768 hours.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
+
+/// A window in a file.
+#[derive(Clone, Debug)]
+pub struct FileWindow {
+    /// As it stands there, to tell whether it has changed.
+    pub(crate) block: Map<String, Value>,
+    /// The window.
+    pub record: MaintenanceRecord,
+}
 
 impl Config {
     /// A server with everything at its default, keeping its data in `data_dir`.

@@ -101,7 +101,8 @@ fn a_window_may_stand_in_the_file_even_when_it_is_over() {
             "{MINIMAL}maintenance {{\n  mode = \"writes\"\n  begin = \"2026-01-01T00:00:00Z\"\n  \
              end = \"{end}\"\n}}\n"
         );
-        Config::parse(&text).expect("valid").maintenance.expect("a window").plan().expect("valid")
+        let window = Config::parse(&text).expect("valid").maintenance.expect("a window");
+        window.record.plan().expect("valid")
     };
     assert!(window("2026-01-01T01:00:00Z").end < window("2026-12-01T00:00:00Z").end);
 }

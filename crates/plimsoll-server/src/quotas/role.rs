@@ -11,7 +11,6 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Method, Request};
 use http_body::Body;
@@ -57,9 +56,7 @@ impl RoleReader {
 
 /// Short, and known to be.
 fn is_short(parts: &Parts) -> bool {
-    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    let length: Option<usize> = length.and_then(|length| length.parse().ok());
-    length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX)
+    body::announced_size(&parts.headers).is_some_and(|bytes| bytes <= ROLE_BODY_BYTES_MAX as u64)
 }
 
 impl<S, B> Service<Request<B>> for Roles<S>

@@ -44,7 +44,8 @@ const ACKS_MAX: usize = 256;
 
 /// A group that mentions one of these is applied alone: what it brings is needed to
 /// read what comes after it.
-const TAKEN_OVER: [&[u8]; 2] = [b"core/keyring", b"core/audit"];
+const TAKEN_OVER: [&[u8]; 4] =
+    [b"core/keyring", b"core/audit", b"core/quotas", b"core/maintenance"];
 
 /// How following ended.
 enum End {

@@ -27,13 +27,13 @@ use crate::dev::SlowDiskControl;
 use crate::gates::{Gates, MachineGates};
 use crate::health::Health;
 use crate::in_flight::InFlight;
-use crate::maintenance;
+use crate::maintenance::{self, Announcer};
 use crate::metrics::Metrics;
 use crate::quotas::{self, Charged, KeyVault, RoleReader, Roles, VaultQuotas};
 use crate::replication::{Following, LOG_RETAIN_BYTES};
 use crate::server::ServerError;
 use crate::service::{Api, Open, Shared};
-use crate::stack::front::ApiService;
+use crate::stack::front::OpenService;
 use crate::stack::{Role, Stack};
 
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -82,8 +82,12 @@ impl Builder {
         let (face, clock) = (Arc::clone(&self.face), Arc::clone(&shared.clock));
         let quotas = QuotaLayer::new(quotas::table(), policy, face, clock);
         let once = IdempotencyLayer::new(Arc::clone(&self.face));
-        let services =
-            listeners.map(|listener| service(&shared, listener, &quotas, &once)).collect();
+        let (vault, face) = (Arc::clone(&shared.vault), Arc::clone(&self.face));
+        let closing = maintenance::layer(self.maintenance.clone(), vault, face);
+        let service = |listener: &ListenerOptions, quotas: &QuotaLayer| {
+            closing.layer(behind_a_door(&shared, listener, quotas, &once))
+        };
+        let services = listeners.map(|listener| service(listener, &quotas)).collect();
         let charged = QuotaLayer::new(
             quotas::table(),
             Arc::new(Charged),
@@ -91,7 +95,7 @@ impl Builder {
             Arc::clone(&shared.clock),
         );
         let plain = ListenerOptions::plain(DEFAULT_ADDRESS);
-        let cluster = service(&shared, &plain, &charged, &once);
+        let cluster = service(&plain, &charged);
         Ok(Stack { shared, store, services, cluster, retired: CancellationToken::new() })
     }
 
@@ -126,7 +130,7 @@ impl Builder {
         let flows = Flows::default();
         options.gate_clock = monotonic;
         options.admit_late = Some(admit_late(&gate, &clock, flows.clone()));
-        options.maintenance = Some(maintenance::tell(self.maintenance.clone()));
+        options.maintenance = Some(Arc::new(Announcer(self.maintenance.clone())));
         let vault = Vault::open(Arc::clone(store) as Arc<dyn Store>, options)?;
 
         let crypto = vault.crypto_gate().clone();
@@ -172,12 +176,12 @@ impl Builder {
 }
 
 /// The API behind its door, as one listener offers it.
-fn service(
+fn behind_a_door(
     shared: &Arc<Shared>,
     options: &ListenerOptions,
     quotas: &QuotaLayer,
     idempotency: &IdempotencyLayer,
-) -> ApiService {
+) -> OpenService {
     let open = Open {
         metrics: options.unauthenticated_metrics,
         in_flight: options.unauthenticated_in_flight,

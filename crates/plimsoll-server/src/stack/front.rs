@@ -10,6 +10,7 @@ use http::Request;
 use hyper::body::Incoming;
 use plimsoll_http::door::Door;
 use plimsoll_http::idempotency::Idempotency;
+use plimsoll_http::maintenance::Maintained;
 use plimsoll_http::quota::Quota;
 use tower::Service;
 
@@ -22,7 +23,10 @@ use crate::service::Api;
 use crate::stack::Stacks;
 
 /// Everything between a listener and the vault.
-pub(crate) type ApiService = Roles<Quota<Idempotency<Door<Api>>>>;
+pub(crate) type ApiService = Maintained<OpenService>;
+
+/// The same, never closed.
+pub(crate) type OpenService = Roles<Quota<Idempotency<Door<Api>>>>;
 
 /// An answer, or a stream that is not kept in memory.
 pub(crate) type Response = http::Response<Outgoing>;

@@ -131,6 +131,10 @@ fn a_flood_of_headers_is_431() {
         let request = format!("GET /v1/sys/health HTTP/1.1\r\nhost: x\r\n{headers}{END}");
         assert_eq!(server.raw(&request).status, 431);
     }
+    // What the parser takes, the server refuses itself, and says so.
+    let long = "a".repeat(40_000);
+    let call = server.call("GET", "sys/health").header("x-a", &long);
+    call.send().refuses(431, "request headers exceed 128 fields or 32768 bytes");
 }
 
 #[test]

@@ -288,3 +288,66 @@ fn health_tells_a_secondary_from_its_primary() {
     let denied = secondary.call("POST", &format!("{SECONDARY}/promote")).send();
     denied.is(403);
 }
+
+/// Until the secondary has taken over the quota.
+fn knows_quota(server: &Running, name: &str) {
+    let label = format!("name=\"{name}\"");
+    eventually("the quota is taken over", || {
+        let metrics = server.get("sys/metrics?format=prometheus").is(200);
+        String::from_utf8(metrics.body).unwrap().contains(&label).then_some(())
+    });
+}
+
+#[test]
+fn a_rate_limit_holds_on_each_server_and_a_write_that_is_passed_on_is_charged_once() {
+    let (primary, secondary) = pair();
+    let quota = json!({ "rate": 2, "interval": "1h", "path": "kv/" });
+    primary.post("sys/quotas/rate-limit/kv", &quota).is(204);
+    knows_quota(&secondary, "kv");
+    let write = |server: &Running| server.post("kv/a", &json!({ "value": "x" })).status;
+    assert_eq!([(); 3].map(|()| write(&secondary)), [204, 204, 429]);
+    assert_eq!([(); 3].map(|()| write(&primary)), [204, 204, 429]);
+}
+
+#[test]
+fn leases_are_counted_over_both_servers() {
+    let (primary, secondary) = pair();
+    let role_id = primary.mount_role(&json!({ "token_ttl": "1h" }));
+    let body = json!({ "role_id": role_id, "secret_id": primary.secret_id() });
+    let quota = json!({ "max_leases": 2, "path": "auth/approle" });
+    primary.post("sys/quotas/lease-count/logins", &quota).is(204);
+    let login =
+        |server: &Running| server.call("POST", "auth/approle/login").json(&body).send().status;
+    assert_eq!([&secondary, &primary, &secondary, &primary].map(login), [200, 200, 429, 429]);
+}
+
+#[test]
+fn a_key_stands_for_one_write_whichever_server_is_asked() {
+    let (primary, secondary) = pair();
+    let create = |server: &Running| {
+        let call = server.call("POST", "auth/token/create").token(ROOT).json(&json!({}));
+        call.header("Idempotency-Key", "\"k\"").send().is(200)
+    };
+    let (first, again) = (create(&secondary), create(&primary));
+    assert_eq!(first.body, again.body);
+    let replayed = [&first, &again, &create(&secondary)]
+        .map(|a| a.header("idempotency-replayed").map(str::to_owned));
+    assert_eq!(replayed, [None, Some("true".to_owned()), Some("true".to_owned())]);
+}
+
+#[test]
+fn a_window_closes_both_servers_and_ends_on_both() {
+    const WINDOW: &str = "sys/maintenance";
+    let (primary, secondary) = pair();
+    let write = |server: &Running| server.post("kv/a", &json!({ "value": "x" })).status;
+    // Announced through either.
+    secondary.post(WINDOW, &json!({ "mode": "writes", "reason": "disks" })).is(200);
+    eventually("it is in force", || {
+        (secondary.get(WINDOW).is(200).text("/data/state") == "in_force").then_some(())
+    });
+    assert_eq!([&primary, &secondary].map(write), [503, 503]);
+    assert_eq!(value(&secondary, "before"), "1");
+    secondary.call("DELETE", WINDOW).token(ROOT).send().is(204);
+    eventually("it is over", || (write(&secondary) == 204).then_some(()));
+    assert_eq!(write(&primary), 204);
+}

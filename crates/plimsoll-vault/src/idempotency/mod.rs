@@ -20,15 +20,14 @@
 
 mod record;
 
-use core::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::VaultError;
-use crate::idempotency::record::{EXPIRIES, Record, expiry_key, record_key};
+use crate::idempotency::record::{EXPIRIES, Record, expiry, expiry_key, record_key};
 use crate::request::{Operation, Request};
 use crate::response::Response;
 use crate::sys;
@@ -37,9 +36,6 @@ use crate::token::entry::millis;
 
 /// How long an answer is kept, in milliseconds.
 const KEPT_MS_MAX: u64 = 24 * 3600 * 1000;
-
-/// Answers kept at most.
-const RECORDS_MAX: u64 = 262_144;
 
 /// Records looked at in one step of the background work.
 const STEP_RECORDS_MAX: usize = 256;
@@ -126,13 +122,14 @@ impl Once {
         Ok(terms)
     }
 
-    /// Stores an answer with whatever else the decision writes.
+    /// Stores an answer with whatever else the decision writes. The end and the name of
+    /// its record, for [`Kept`], unless it takes the place of another.
     pub(crate) fn keep(
         &self,
         context: &mut Context<'_>,
         terms: &Terms,
         response: &Response,
-    ) -> Result<(), VaultError> {
+    ) -> Result<Option<String>, VaultError> {
         let mut expires_ms = terms.kept_until_ms;
         if let Some(auth) = response.auth.as_ref().filter(|auth| auth.lease_duration > 0) {
             let end_ms = auth.lease_duration.saturating_mul(1000);
@@ -140,12 +137,15 @@ impl Once {
         }
         let mut record = Record::seal(&self.seal_key, response, &self.fingerprint)?;
         (record.expires_ms, record.token_spent) = (expires_ms, terms.token_spent);
-        if let Some(known) = context.get::<Record>(&record_key(&self.name))? {
+        let known = context.get::<Record>(&record_key(&self.name))?;
+        if let Some(known) = &known {
             // Over, but not yet removed.
-            context.delete(&expiry_key(known.expires_ms, &self.name));
+            context.delete(&expiry_key(&expiry(known.expires_ms, &self.name)));
         }
+        let expiry = expiry(expires_ms, &self.name);
         context.put(&record_key(&self.name), &record)?;
-        context.put(&expiry_key(expires_ms, &self.name), &())
+        context.put(&expiry_key(&expiry), &())?;
+        Ok(known.is_none().then_some(expiry))
     }
 }
 
@@ -155,44 +155,55 @@ pub(crate) struct Terms {
     token_spent: bool,
 }
 
-/// How many records there are, about: what was there at the start is counted in the
-/// background.
+/// How many records there are: those of the start are counted in the background, in the
+/// order of their ends, and meanwhile a new one only if it ends before what is counted.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    records: AtomicU64,
-    /// Counted up to this one; `None`: all are.
-    counted_to: Mutex<Option<String>>,
+pub(crate) struct Kept(Mutex<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    records: u64,
+    /// Up to this end and name; `None`: all are.
+    to: Option<String>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { records: AtomicU64::new(0), counted_to: Mutex::new(Some(String::new())) }
+        Self(Mutex::new(Counted { records: 0, to: Some(String::new()) }))
     }
 }
 
 impl Kept {
-    pub(crate) fn added(&self) {
-        self.records.fetch_add(1, Ordering::Relaxed);
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record was committed, with this [`Once::keep`].
+    pub(crate) fn added(&self, name: &str) {
+        let mut counted = self.counted();
+        if counted.to.as_ref().is_none_or(|to| name <= to.as_str()) {
+            counted.records += 1;
+        }
     }
 
     pub(crate) fn removed(&self, records: usize) {
-        let fewer = |now: u64| Some(now.saturating_sub(records as u64));
-        let _ = self.records.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        let mut counted = self.counted();
+        counted.records = counted.records.saturating_sub(records as u64);
     }
 
-    /// How many there are too many.
-    pub(crate) fn surplus(&self) -> usize {
-        let surplus = self.records.load(Ordering::Relaxed).saturating_sub(RECORDS_MAX);
-        usize::try_from(surplus).unwrap_or(usize::MAX)
+    /// How many there are more than `records_max`.
+    pub(crate) fn surplus(&self, records_max: u64) -> usize {
+        usize::try_from(self.counted().records.saturating_sub(records_max)).unwrap_or(usize::MAX)
     }
 
     /// Counts a page of what was there at the start. How many those were.
     pub(crate) fn count(&self, context: &Context<'_>) -> Result<usize, VaultError> {
-        let mut counted_to = self.counted_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(after) = counted_to.as_ref() else { return Ok(0) };
+        let mut counted = self.counted();
+        let Some(after) = &counted.to else { return Ok(0) };
         let page = context.keys(EXPIRIES, after, STEP_RECORDS_MAX)?;
-        self.records.fetch_add(page.len() as u64, Ordering::Relaxed);
-        *counted_to = (page.len() == STEP_RECORDS_MAX).then(|| page.last().cloned()).flatten();
+        counted.records += page.len() as u64;
+        let is_full = page.len() == STEP_RECORDS_MAX;
+        counted.to = page.last().filter(|_| is_full).cloned();
         Ok(page.len())
     }
 }
@@ -208,7 +219,7 @@ pub(crate) fn step(context: &mut Context<'_>, surplus: usize) -> Result<usize, V
         if !is_over && removed >= surplus {
             break;
         }
-        context.delete(&format!("{EXPIRIES}{name}"));
+        context.delete(&expiry_key(name));
         context.delete(&record_key(record));
         removed += 1;
     }

@@ -25,8 +25,13 @@ pub(super) fn record_key(name: &str) -> String {
     format!("{RECORDS}{name}")
 }
 
-pub(super) fn expiry_key(at_ms: u64, name: &str) -> String {
-    format!("{EXPIRIES}{at_ms:016x}/{name}")
+/// Sorts records by their ends.
+pub(super) fn expiry(at_ms: u64, name: &str) -> String {
+    format!("{at_ms:016x}/{name}")
+}
+
+pub(super) fn expiry_key(expiry: &str) -> String {
+    format!("{EXPIRIES}{expiry}")
 }
 
 /// See the module.

@@ -27,6 +27,7 @@ use crate::vault::{Authority, Effect, Vault};
 
 pub(crate) use crate::sys::audit::device_to_try;
 pub(crate) use crate::sys::body::rfc3339;
+pub(crate) use crate::sys::maintenance::MAINTENANCE_KEY;
 pub use crate::sys::maintenance::MaintenanceRecord;
 pub(crate) use crate::sys::seal::{Opened, open};
 

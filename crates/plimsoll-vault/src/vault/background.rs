@@ -77,7 +77,7 @@ impl Vault {
     /// Removes answers that nobody will ask for again.
     async fn idempotency_step(self: &Arc<Self>) -> Result<usize, VaultError> {
         let counted = self.glance(|context| self.kept.count(context))?;
-        let surplus = self.kept.surplus();
+        let surplus = self.kept.surplus(self.options.kept_answers_max);
         let removed =
             self.transact(None, move |context| idempotency::step(context, surplus)).await?;
         self.kept.removed(removed);

@@ -37,8 +37,8 @@ pub(crate) struct Decided {
     pub(crate) effect: Option<Effect>,
     pub(crate) auth: Option<Arc<AuditedAuth>>,
     pub(crate) mount: AuditedMount,
-    /// Whether the answer is kept for whoever asks again.
-    pub(crate) kept: bool,
+    /// The record of an answer that is kept for whoever asks again.
+    pub(crate) kept: Option<String>,
 }
 
 /// What is to happen outside of the store once it is committed.
@@ -66,7 +66,7 @@ pub(crate) struct AuditedMount {
 impl Default for Decided {
     fn default() -> Self {
         let (effect, auth, mount) = (None, None, AuditedMount::default());
-        Self { result: Ok(Response::default()), effect, auth, mount, kept: false }
+        Self { result: Ok(Response::default()), effect, auth, mount, kept: None }
     }
 }
 
@@ -153,12 +153,14 @@ impl Vault {
         let savepoint = context.savepoint();
         let mut response = self.result(context, asked, decided)?;
         response.request_id = Some(asked.request.id.clone());
-        if let Err(error) = once.keep(context, &terms, &response) {
-            context.roll_back(savepoint);
-            decided.effect = None;
-            return Err(error);
+        match once.keep(context, &terms, &response) {
+            Ok(kept) => decided.kept = kept,
+            Err(error) => {
+                context.roll_back(savepoint);
+                decided.effect = None;
+                return Err(error);
+            }
         }
-        decided.kept = true;
         Ok(response)
     }
 

@@ -280,10 +280,10 @@ impl Vault {
         let devices = Devices::read(&mut context)?;
         self.audit.reconcile(&devices);
         self.reconcile_quotas()?;
-        if let (Some(tell), Some(record)) =
+        if let (Some(windows), Some(record)) =
             (&self.options.maintenance, MaintenanceRecord::read(&mut context)?)
         {
-            tell(Some(record));
+            windows.announce(Some(&record));
         }
         self.work.notify_one();
         tracing::info!("unsealed");

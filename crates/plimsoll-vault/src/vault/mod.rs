@@ -51,7 +51,7 @@ pub(crate) use crate::vault::lifecycle::Initialized;
 
 pub use crate::vault::callers::KnownCaller;
 pub use crate::vault::lifecycle::DevKeys;
-pub use crate::vault::options::{AdmitLate, Clock, TellMaintenance, VaultOptions};
+pub use crate::vault::options::{AdmitLate, Clock, VaultOptions, Windows};
 pub use crate::vault::quotas::LeaseQuota;
 pub use crate::vault::replica::{OwnSeal, Recipient};
 
@@ -81,6 +81,8 @@ pub struct Vault {
     following: AtomicBool,
     /// The revision of the keyring that is in use.
     refreshed: AtomicU64,
+    /// The revision of the window that was announced last.
+    window: AtomicU64,
 }
 
 impl core::fmt::Debug for Vault {
@@ -146,6 +148,7 @@ impl Vault {
             work: tokio::sync::Notify::new(),
             following,
             refreshed: AtomicU64::new(0),
+            window: AtomicU64::new(0),
         });
         vault.auto_unseal()?;
         Ok(vault)

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use plimsoll::maintenance::Plan;
 use plimsoll::write::Place;
 use plimsoll::{Cost, Rejection};
 
@@ -23,9 +24,15 @@ const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
 /// although its route usually does not.
 pub type AdmitLate = Arc<dyn Fn(&Request, Cost) -> Result<Place, Rejection> + Send + Sync>;
 
-/// Enforces what `sys/maintenance` announces; told of every change, and of the
-/// window that is found when the vault is opened, if there is one.
-pub type TellMaintenance = Arc<dyn Fn(Option<MaintenanceRecord>) + Send + Sync>;
+/// Enforces what `sys/maintenance` announces.
+pub trait Windows: Send + Sync {
+    /// The window was announced, or none is any more; also the one that is found when
+    /// the vault is opened.
+    fn announce(&self, record: Option<&MaintenanceRecord>);
+
+    /// What is announced, by whomever.
+    fn announced(&self) -> Option<Plan>;
+}
 
 /// Tells the time; tests give another.
 pub type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
@@ -58,7 +65,10 @@ pub struct VaultOptions {
     /// Without it, such requests wait for room like background work.
     pub admit_late: Option<AdmitLate>,
     /// Without it, windows are stored and nobody is refused.
-    pub maintenance: Option<TellMaintenance>,
+    pub maintenance: Option<Arc<dyn Windows>>,
+    /// Answers that are kept for requests with an `Idempotency-Key`, at most: of more,
+    /// those next to their end go first.
+    pub kept_answers_max: u64,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -87,6 +97,7 @@ impl Default for VaultOptions {
             auto_unseal: None,
             admit_late: None,
             maintenance: None,
+            kept_answers_max: 262_144,
             clock: Arc::new(|| UnixTime(since_epoch())),
         }
     }

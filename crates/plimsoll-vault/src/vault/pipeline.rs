@@ -18,7 +18,7 @@ use crate::response::Response;
 use crate::sys::{self, MaintenanceRecord};
 use crate::vault::decide::{Asked, Beforehand, Decided, Effect};
 use crate::vault::transact::Decision;
-use crate::vault::{Vault, path};
+use crate::vault::{Vault, Windows, path};
 
 /// Nesting of a body at most: far beyond what anyone stores, far below what
 /// recursion over it can bear.
@@ -91,7 +91,8 @@ impl Vault {
             && self.usually_writes(operation, path)
     }
 
-    fn usually_writes(&self, operation: Operation, path: &str) -> bool {
+    /// As [`Vault::is_write`], also for what a secondary passes on.
+    pub fn usually_writes(&self, operation: Operation, path: &str) -> bool {
         if path::check(path).is_err() {
             return false;
         }
@@ -195,13 +196,13 @@ impl Vault {
                 if let Ok(response) = &mut decided.result {
                     response.written_bytes = written_bytes;
                 }
+                if let Some(record) = decided.kept.take() {
+                    self.kept.added(&record);
+                }
                 decided
             }
             Err(error) => Decided { result: Err(error), ..seen },
         };
-        if decided.kept {
-            self.kept.added();
-        }
         if let Err(VaultError::LeaseQuota { quota, .. }) = &decided.result {
             self.quotas.lease_quota_violated(quota);
         }
@@ -228,7 +229,7 @@ impl Vault {
             Effect::Seal => self.seal_now(),
             Effect::Rotate => self.rotate(place).await?,
             Effect::AuditChanged => self.reconcile_audit()?,
-            Effect::MaintenanceChanged => self.tell_maintenance()?,
+            Effect::MaintenanceChanged => self.announce_window()?,
             Effect::WorkAdded => self.work.notify_one(),
             Effect::QuotasChanged | Effect::MountRemoved => {
                 self.reconcile_quotas()?;
@@ -253,11 +254,19 @@ impl Vault {
         Ok(())
     }
 
-    /// Tells whoever enforces windows what is announced now.
-    fn tell_maintenance(&self) -> Result<(), VaultError> {
+    /// Whoever enforces windows.
+    pub(crate) fn windows(&self) -> Option<&dyn Windows> {
+        self.options.maintenance.as_deref()
+    }
+
+    /// Tells whoever enforces windows what is stored now.
+    ///
+    /// # Errors
+    /// Sealed, or the store failed.
+    pub fn announce_window(&self) -> Result<(), VaultError> {
         let record = self.glance(MaintenanceRecord::read)?;
-        if let Some(tell) = &self.options.maintenance {
-            tell(record);
+        if let Some(windows) = self.windows() {
+            windows.announce(record.as_ref());
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ use crate::audit::Devices;
 use crate::barrier::{self, KEY_BYTES, KEYRING_KEY, SecretKey};
 use crate::error::VaultError;
 use crate::seal::{ROOT_KEY_KEY, SEAL_CONFIG_KEY};
+use crate::sys::MAINTENANCE_KEY;
 use crate::vault::Vault;
 use crate::vault::lifecycle::{secret_key, stored};
 
@@ -213,7 +214,8 @@ impl Vault {
     }
 
     /// Takes over what came with the log and is kept in memory: a new epoch of the
-    /// keyring, audit devices. Cheap when nothing has changed.
+    /// keyring, the window of maintenance, audit devices, quotas. Cheap when nothing has
+    /// changed.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -228,6 +230,10 @@ impl Vault {
         let keyring = revision(KEYRING_KEY)?;
         if self.refreshed.swap(keyring, Ordering::AcqRel) != keyring {
             self.barrier.install(&self.stored_keyring(&self.root_key()?)?)?;
+        }
+        let window = revision(MAINTENANCE_KEY)?;
+        if self.window.swap(window, Ordering::AcqRel) != window {
+            self.announce_window()?;
         }
         let devices = self.glance(Devices::read)?;
         self.audit().reconcile(&devices);

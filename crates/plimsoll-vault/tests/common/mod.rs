@@ -45,9 +45,16 @@ pub(crate) struct Server {
 }
 
 pub(crate) async fn server() -> Server {
+    server_with(|_| {}).await
+}
+
+/// The same with something changed.
+pub(crate) async fn server_with(change: impl FnOnce(&mut VaultOptions)) -> Server {
     let clock = FakeClock::new();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let vault = Vault::open(Arc::clone(&store), clock.options()).unwrap();
+    let mut options = clock.options();
+    change(&mut options);
+    let vault = Vault::open(Arc::clone(&store), options).unwrap();
     let keys = vault.initialize_dev(Some("root")).await.unwrap();
     assert_eq!(keys.root_token, "root");
     Server { vault, store, clock, unseal_key: keys.unseal_key }

@@ -1,9 +1,9 @@
 //! `sys/maintenance`: closed on purpose, now or later.
 //!
 //! The window is stored like anything else, in the transaction of the request that
-//! announces it, so it survives a restart. Who enforces it is told of every change
-//! and of what is found when the vault is opened
-//! ([`VaultOptions::maintenance`](crate::VaultOptions::maintenance)).
+//! announces it, so it survives a restart and reaches the secondaries. Who enforces it
+//! is told of every change and of what is found when the vault is opened, and knows also
+//! of windows from elsewhere ([`Windows`](crate::Windows)).
 
 mod parse;
 mod record;
@@ -21,6 +21,7 @@ use crate::sys::body::merged;
 use crate::sys::{SysAnswer, SysCall};
 use crate::vault::Effect;
 
+pub(crate) use crate::sys::maintenance::record::MAINTENANCE_KEY;
 pub use crate::sys::maintenance::record::MaintenanceRecord;
 use crate::sys::maintenance::record::at;
 
@@ -31,8 +32,10 @@ pub(super) fn handle(
     let now = at(context.now().seconds());
     match call.request.operation {
         Operation::Read => {
-            let record = MaintenanceRecord::read(context)?;
-            let plan = record.and_then(|record| record.plan().ok());
+            let plan = match call.vault.windows() {
+                Some(windows) => windows.announced(),
+                None => MaintenanceRecord::read(context)?.and_then(|record| record.plan().ok()),
+            };
             Ok(merged(call.request, describe(plan.as_ref(), now)).into())
         }
         Operation::Write => {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::error::VaultError;
 
-const MAINTENANCE_KEY: &str = "core/maintenance";
+pub(crate) const MAINTENANCE_KEY: &str = "core/maintenance";
 
 /// One window; whoever enforces it is told of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

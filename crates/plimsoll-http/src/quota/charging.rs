@@ -1,82 +1,72 @@
 //! A request's way past its quotas.
 
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use plimsoll::quota::{Charge, Exceeded, Usage};
-use tower_service::Service;
 
-use crate::quota::layer::{Quota, Shared};
+use crate::quota::layer::{QuotaLayer, Shared};
 use crate::quota::policy::Asked;
 use crate::refusal::ratelimit::{Allowance, write_rate_limit};
 use crate::refusal::{Throttled, Unexecuted, respond};
+use crate::rule::{Rule, Settle};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+impl Rule for QuotaLayer {
+    type Passed = Option<Charged>;
 
-impl<S, B, R> Service<Request<B>> for Quota<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    B: Body,
-    R: From<Bytes> + Send + 'static,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = BoxFuture<Result<Response<R>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let asked = self.shared.policy.ask(&parts);
+    fn admit<R: From<Bytes>>(
+        &self,
+        parts: &mut Parts,
+        unread: bool,
+    ) -> Result<Option<Charged>, Response<R>> {
+        let Self(shared) = self;
+        let asked = shared.policy.ask(parts);
         if asked.windows.is_empty() {
-            return Box::pin(self.inner.call(Request::from_parts(parts, body)));
+            return Ok(None);
         }
-        match self.shared.table.charge((self.shared.clock)(), &asked.windows) {
-            Ok(charge) => {
-                let called = self.inner.call(Request::from_parts(parts, body));
-                let shared = Arc::clone(&self.shared);
-                Box::pin(async move { Ok(settle(&shared, &asked, &charge, called.await?)) })
-            }
-            Err(exceeded) => {
-                let unread = !body.is_end_stream();
-                let response = refuse(&self.shared, &parts, &asked, &exceeded, unread);
-                Box::pin(core::future::ready(Ok(response)))
-            }
+        match shared.table.charge((shared.clock)(), &asked.windows) {
+            Ok(charge) => Ok(Some(Charged { shared: Arc::clone(shared), asked, charge })),
+            Err(exceeded) => Err(refuse(shared, parts, &asked, &exceeded, unread)),
         }
     }
 }
 
-/// Keeps the charge or gives it back, and tells what is left.
-fn settle<R>(
-    shared: &Shared,
-    asked: &Asked,
-    charge: &Charge,
-    mut response: Response<R>,
-) -> Response<R> {
-    if response.extensions().get::<Unexecuted>().is_some() {
-        shared.table.refund(&asked.windows, charge);
-    } else if asked.tells
-        && let Some(usage) = charge.usage
-    {
-        write_usage(response.headers_mut(), &usage);
-        write_rate_limit(response.headers_mut(), &[allowance(asked, &usage)]);
+/// A request that is charged.
+pub struct Charged {
+    shared: Arc<Shared>,
+    asked: Asked,
+    charge: Charge,
+}
+
+impl fmt::Debug for Charged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Charged").field("asked", &self.asked).finish_non_exhaustive()
     }
-    response
+}
+
+impl Settle for Charged {
+    /// Keeps the charge or gives it back, and tells what is left.
+    fn settle<R, E>(self, mut answer: Result<Response<R>, E>) -> Result<Response<R>, E> {
+        let Self { shared, asked, charge } = self;
+        let Ok(response) = &mut answer else { return answer };
+        if response.extensions().get::<Unexecuted>().is_some() {
+            shared.table.refund(&asked.windows, &charge);
+        } else if asked.tells
+            && let Some(usage) = charge.usage
+        {
+            write_usage(response.headers_mut(), &usage);
+            write_rate_limit(response.headers_mut(), &[allowance(&asked, &usage)]);
+        }
+        answer
+    }
 }
 
 fn refuse<R: From<Bytes>>(

@@ -1,0 +1,147 @@
+//! What the layers that decide on a request's headers have in common.
+//!
+//! Each is a [`Rule`]: it lets a request pass or answers in the service's place, and
+//! what it let pass it may have to [`Settle`] when the answer is there.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::body::must_close;
+
+/// Decides on a request's headers.
+pub trait Rule {
+    /// What is left to do for a request that passed.
+    type Passed: Settle;
+
+    /// Lets a request pass, or answers it; `unread` as for [`respond`](crate::refusal::respond).
+    ///
+    /// # Errors
+    /// The answer to a request that does not pass.
+    fn admit<R: From<Bytes>>(
+        &self,
+        parts: &mut Parts,
+        unread: bool,
+    ) -> Result<Self::Passed, Response<R>>;
+}
+
+/// What is done when the service has answered, if it ever does.
+pub trait Settle: Sized {
+    /// The answer as the client gets it.
+    fn settle<R: From<Bytes>, E>(self, answer: Result<Response<R>, E>) -> Result<Response<R>, E>;
+}
+
+impl Settle for () {
+    fn settle<R, E>(self, answer: Result<Response<R>, E>) -> Result<Response<R>, E> {
+        answer
+    }
+}
+
+impl<P: Settle> Settle for Option<P> {
+    fn settle<R: From<Bytes>, E>(self, answer: Result<Response<R>, E>) -> Result<Response<R>, E> {
+        match self {
+            Some(passed) => passed.settle(answer),
+            None => answer,
+        }
+    }
+}
+
+/// A service behind a rule.
+#[derive(Debug)]
+pub struct Ruled<S, L> {
+    inner: S,
+    rule: Arc<L>,
+}
+
+impl<S, L: Clone> Ruled<S, L> {
+    pub(crate) fn new(inner: S, rule: &L) -> Self {
+        Self { inner, rule: Arc::new(rule.clone()) }
+    }
+}
+
+impl<S: Clone, L> Clone for Ruled<S, L> {
+    /// For every request: the rule is shared.
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), rule: Arc::clone(&self.rule) }
+    }
+}
+
+impl<S, L, B, R> Service<Request<B>> for Ruled<S, L>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    L: Rule,
+    B: Body,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Answer<S::Future, L::Passed, R>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let unread = must_close(&parts.headers, &body);
+        match self.rule.admit(&mut parts, unread) {
+            Ok(passed) => {
+                Answer::awaited(self.inner.call(Request::from_parts(parts, body)), passed)
+            }
+            Err(response) => Answer::refused(response),
+        }
+    }
+}
+
+pin_project! {
+    /// The service's own answer, or a refusal in its place.
+    #[derive(Debug)]
+    pub struct Answer<F, P, R> {
+        #[pin]
+        future: Option<F>,
+        passed: Option<P>,
+        refusal: Option<Response<R>>,
+    }
+}
+
+impl<F, P, R> Answer<F, P, R> {
+    /// The service was called.
+    pub(crate) const fn awaited(future: F, passed: P) -> Self {
+        Self { future: Some(future), passed: Some(passed), refusal: None }
+    }
+
+    /// It was not.
+    pub(crate) const fn refused(response: Response<R>) -> Self {
+        Self { future: None, passed: None, refusal: Some(response) }
+    }
+}
+
+impl<F, P, R, E> Future for Answer<F, P, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    P: Settle,
+    R: From<Bytes>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let answer = self.project();
+        match (answer.future.as_pin_mut(), answer.refusal.take()) {
+            (Some(future), _) => {
+                let output = ready!(future.poll(context));
+                Poll::Ready(answer.passed.take().settle(output))
+            }
+            (None, Some(refusal)) => Poll::Ready(Ok(refusal)),
+            // Polled again after completion, against the contract of `Future`.
+            (None, None) => Poll::Pending,
+        }
+    }
+}
