@@ -32,9 +32,15 @@ const QUOTA: u32 = 100;
 const GREEDY_EVERY: u64 = 50;
 
 fn main() -> Result<(), InvalidLimit> {
+    let base_bytes = resident_bytes();
+    println!("{FLOOD_PER_SECOND} unknown clients a second for {FLOOD_SECONDS} s");
+    for interval_s in [1, 10, 60] {
+        flood(interval_s, base_bytes)?;
+    }
+
     let minute = Limit::new(u32::MAX, Duration::from_secs(60))?;
     let one = Limit::new(1, Duration::from_secs(60))?;
-    println!("one check, median of {BATCHES} batches");
+    println!("\none check, median of {BATCHES} batches");
     for count in [1, 2, 4] {
         let (table, list) = (table(), windows(count, 1, minute));
         let mark = if count == 1 { CHECK_NS_MAX } else { f64::INFINITY };
@@ -64,9 +70,7 @@ fn main() -> Result<(), InvalidLimit> {
         cost(|n| ask(100, 2 * CLIENTS_MAX + n)),
         f64::INFINITY,
     );
-
-    println!("\n{FLOOD_PER_SECOND} unknown clients a second for {FLOOD_SECONDS} s");
-    [1, 10, 60].into_iter().try_for_each(flood)
+    Ok(())
 }
 
 fn table() -> QuotaTable {
@@ -105,8 +109,7 @@ fn row(name: &str, ns: f64, mark: f64) {
     println!("{name:<38}{ns:>6.0} ns  {marked}{}", if ns > mark { " !" } else { "" });
 }
 
-fn flood(interval_s: u64) -> Result<(), InvalidLimit> {
-    let before = resident_bytes();
+fn flood(interval_s: u64, base_bytes: u64) -> Result<(), InvalidLimit> {
     let table = table();
     let limit = Limit::new(QUOTA, Duration::from_secs(interval_s))?;
     let (mut greedy, mut refused) = (0_u64, 0_u64);
@@ -120,7 +123,7 @@ fn flood(interval_s: u64) -> Result<(), InvalidLimit> {
         refused += u64::from(!is_greedy && !fits);
     }
     let each = began.elapsed().as_secs_f64() * 1e9 / (FLOOD_PER_SECOND * FLOOD_SECONDS) as f64;
-    let megabytes = resident_bytes().saturating_sub(before) as f64 / 1e6;
+    let megabytes = resident_bytes().saturating_sub(base_bytes) as f64 / 1e6;
     let megabytes_max = table.bytes_max() as f64 / 1e6;
     println!(
         "quota of {QUOTA} in {interval_s:>2} s: {each:.0} ns a check; {megabytes:.1} MB resident, \
