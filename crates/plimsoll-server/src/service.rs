@@ -214,8 +214,9 @@ impl Api {
 
     /// So that the client sees on any server what it has written on this one.
     fn tell_index(&self, answer: &mut HttpResponse) {
-        let cluster = self.shared.vault.status().cluster_id.unwrap_or_default();
-        if let Some(index) = replication::index_of(&cluster, (self.shared.revision)()) {
+        let cluster = self.shared.vault.cluster_id();
+        let index = cluster.and_then(|id| replication::index_of(&id, (self.shared.revision)()));
+        if let Some(index) = index {
             answer.headers_mut().insert(INDEX_HEADER, index);
         }
     }

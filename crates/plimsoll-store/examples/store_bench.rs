@@ -295,9 +295,10 @@ impl Target for Engine {
         let flush = self.meter.flush.swap(0, Ordering::Relaxed) / commits;
         let work = self.meter.work.swap(0, Ordering::Relaxed) / commits;
         format!(
-            "{commits:5} commits, flush {:4} us, work {:4} us, gap {:4} ms, debt {:3} MiB, \
-             drain {:3.0} MiB/s, refused {}",
+            "{commits:5} commits, flush {:4} us ({:4} ms at most), work {:4} us, gap {:4} ms, \
+             debt {:3} MiB, drain {:3.0} MiB/s, refused {}",
             flush / 1000,
+            self.meter.flush_max.swap(0, Ordering::Relaxed) / 1_000_000,
             work / 1000,
             self.meter.gap.swap(0, Ordering::Relaxed) / 1_000_000,
             debt.bytes >> 20,
@@ -315,6 +316,7 @@ struct Meter {
     gap_max: AtomicU64,
     commits: AtomicU64,
     flush: AtomicU64,
+    flush_max: AtomicU64,
     work: AtomicU64,
 }
 
@@ -329,6 +331,7 @@ impl Observer for Meter {
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.flush.fetch_add(sample.flush.as_nanos() as u64, Ordering::Relaxed);
+        self.flush_max.fetch_max(sample.flush.as_nanos() as u64, Ordering::Relaxed);
         self.work.fetch_add(sample.work.as_nanos() as u64, Ordering::Relaxed);
     }
 }

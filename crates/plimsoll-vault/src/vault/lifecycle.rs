@@ -277,6 +277,7 @@ impl Vault {
             .get(TOKEN_KEYS_KEY)?
             .ok_or_else(|| VaultError::Internal("no token keys".to_owned()))?;
         self.tokens.store(Some(Arc::new(token_keys.service())));
+        self.cluster_id.store(self.seal_config()?.map(|config| Arc::new(config.cluster_id)));
         let devices = Devices::read(&mut context)?;
         self.audit.reconcile(&devices);
         self.reconcile_quotas()?;
@@ -294,6 +295,7 @@ impl Vault {
     pub fn seal_now(&self) {
         self.barrier.seal();
         self.tokens.store(None);
+        self.cluster_id.store(None);
         self.decoded.clear();
         self.acls.clear();
         self.callers.clear();

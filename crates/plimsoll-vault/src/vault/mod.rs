@@ -75,6 +75,8 @@ pub struct Vault {
     kept: Kept,
     /// The keys behind tokens, while unsealed.
     tokens: ArcSwapOption<TokenService>,
+    /// While unsealed.
+    cluster_id: ArcSwapOption<String>,
     /// Wakes the background work.
     work: tokio::sync::Notify,
     /// Writes go to a primary.
@@ -145,6 +147,7 @@ impl Vault {
             quotas: Quotas::default(),
             kept: Kept::default(),
             tokens: ArcSwapOption::empty(),
+            cluster_id: ArcSwapOption::empty(),
             work: tokio::sync::Notify::new(),
             following,
             refreshed: AtomicU64::new(0),
@@ -183,6 +186,11 @@ impl Vault {
     /// Whether it is closed.
     pub fn is_sealed(&self) -> bool {
         self.barrier.is_sealed()
+    }
+
+    /// That of [`Status`], for whoever asks with every request.
+    pub fn cluster_id(&self) -> Option<Arc<String>> {
+        self.cluster_id.load_full()
     }
 
     /// What is known of a token that was seen valid within the last minute,
