@@ -12,6 +12,7 @@ use redb::{Durability, ReadableDatabase, StorageBackend, TableDefinition};
 use crate::disk::{Disk, File, read_exact_at, write_all_at};
 use crate::log::{History, Position};
 use crate::state::index::{INDEX, Index, update};
+use crate::state::recent::Recent;
 use crate::state::table::{ENTRY_OVERHEAD_BYTES, Table, Version};
 use crate::state::values::{Change, Changes, FILES, Place, Usage, ValueFiles, ValueWriter};
 use crate::store::{Entry, Key, StoreError};
@@ -114,7 +115,8 @@ impl Database {
     pub(crate) fn base(&self) -> Result<Base, BaseError> {
         let index = self.index()?;
         let values = Arc::clone(&self.values);
-        Ok(Base { tables: ArcSwapOption::from_pointee(Tables { index, values }) })
+        let recent = Recent::default();
+        Ok(Base { tables: ArcSwapOption::from_pointee(Tables { index, values, recent }) })
     }
 
     fn index(&self) -> Result<Index, BaseError> {
@@ -204,6 +206,7 @@ fn changes(table: &Table, progress: &mut dyn FnMut(u64)) -> impl Iterator<Item =
 struct Tables {
     index: Index,
     values: Arc<ValueFiles>,
+    recent: Recent,
 }
 
 impl Tables {
@@ -237,8 +240,13 @@ impl Base {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Version, StoreError> {
         let tables = self.tables.load();
         let tables = tables.as_deref().ok_or_else(expired)?;
+        if let Some(known) = tables.recent.get(key) {
+            return Ok(known);
+        }
         let place = tables.index.get(key)?;
-        Ok(place.map(|place| tables.entry(key, place)).transpose()?)
+        let version = place.map(|place| tables.entry(key, place)).transpose()?;
+        tables.recent.keep(key, &version);
+        Ok(version)
     }
 
     /// All entries; its pages stay where they are until they are read or dropped.

@@ -8,6 +8,7 @@
 mod base;
 mod index;
 mod merge;
+mod recent;
 mod snapshot;
 mod table;
 mod values;

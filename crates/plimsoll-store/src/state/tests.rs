@@ -175,3 +175,26 @@ fn a_damaged_value_is_not_read() {
     }
     assert!(database.base().unwrap().get(b"key").unwrap().is_some());
 }
+
+#[test]
+fn what_was_read_once_is_not_read_from_the_disk_again_before_the_next_checkpoint() {
+    let disk = SimDisk::new();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let file = shared.create("state").unwrap();
+    let mut database = Database::open(shared, file, 1 << 20).unwrap();
+    let mut put = |revision: Revision, value: &'static str| {
+        let table = Table::default();
+        table.insert(Bytes::from("key"), revision, Some(Bytes::from(value)));
+        let position = Position { sequence: revision, revision, ..Position::default() };
+        database.merge(&table, position, &mut |_| {}).unwrap();
+        database.base().unwrap()
+    };
+    let first = put(1, "one");
+    let read = |base: &Base, key: &[u8]| base.get(key).unwrap().map(|entry| entry.value);
+    assert_eq!((read(&first, b"key"), read(&first, b"none")), (Some("one".into()), None));
+    disk.flip("00000001.val", 13, 4);
+    assert_eq!((read(&first, b"key"), read(&first, b"none")), (Some("one".into()), None));
+    assert_eq!(read(&put(2, "two"), b"key"), Some("two".into()));
+    first.close();
+    assert!(first.get(b"key").is_err(), "a view that is too old is too old for this, too");
+}
