@@ -18,6 +18,20 @@ pub struct LabReport {
 }
 
 impl LabReport {
+    /// As JSON, a case a line: a change shows in the cases that it changed.
+    ///
+    /// # Errors
+    /// A number that JSON has no words for.
+    pub fn json(&self) -> serde_json::Result<String> {
+        fn lines<T: Serialize>(cases: &[T]) -> serde_json::Result<String> {
+            let lines: Result<Vec<_>, _> = cases.iter().map(serde_json::to_string).collect();
+            Ok(lines?.join(",\n"))
+        }
+        let seeds = serde_json::to_string(&self.seeds)?;
+        let (cases, opaque) = (lines(&self.cases)?, lines(&self.opaque)?);
+        Ok(format!("{{\"seeds\":{seeds},\n\"cases\":[\n{cases}\n],\n\"opaque\":[\n{opaque}\n]}}\n"))
+    }
+
     /// Every pass mark against ours.
     pub fn marks(&self) -> impl Iterator<Item = &PassMark> {
         let opaque = self.opaque.iter().flat_map(|case| &case.marks);

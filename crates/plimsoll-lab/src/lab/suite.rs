@@ -333,7 +333,7 @@ fn write(
     for done in done.iter().filter(|done| done.job.seed == options.seed) {
         curves[done.job.case].extend(&done.curve);
     }
-    put("lab.json", serde_json::to_string_pretty(report)? + "\n")?;
+    put("lab.json", report.json()?)?;
     put("lab.html", page::html(report, scenarios, &curves, drawn)?)?;
     print::written(dir);
     Ok(())
