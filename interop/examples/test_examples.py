@@ -69,7 +69,8 @@ class Examples(unittest.TestCase):
                 with self.subTest(version):
                     answer = curl(url, version, upload=b"four")
                     self.assertEqual(answer[::2], (200, "4 bytes from 127.0.0.1\n"))
-                    self.too_large(curl(url, version, upload=bytes(MEBIBYTE + 1)))
+            # Over HTTP/2 hyper alone resets the stream, and curl shows no answer.
+            self.too_large(curl(url, upload=bytes(MEBIBYTE + 1)))
 
 
 if __name__ == "__main__":

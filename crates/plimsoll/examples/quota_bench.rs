@@ -31,6 +31,9 @@ const QUOTA: u32 = 100;
 /// The greedy client asks once for so many others.
 const GREEDY_EVERY: u64 = 50;
 
+/// Its size classes are an eighth apart.
+const ALLOCATOR_ROUNDS_UP_MAX: f64 = 1.125;
+
 fn main() -> Result<(), InvalidLimit> {
     let base_bytes = resident_bytes();
     println!("{FLOOD_PER_SECOND} unknown clients a second for {FLOOD_SECONDS} s");
@@ -124,7 +127,7 @@ fn flood(interval_s: u64, base_bytes: u64) -> Result<(), InvalidLimit> {
     }
     let each = began.elapsed().as_secs_f64() * 1e9 / (FLOOD_PER_SECOND * FLOOD_SECONDS) as f64;
     let megabytes = resident_bytes().saturating_sub(base_bytes) as f64 / 1e6;
-    let megabytes_max = table.bytes_max() as f64 / 1e6;
+    let megabytes_max = table.bytes_max() as f64 / 1e6 * ALLOCATOR_ROUNDS_UP_MAX;
     println!(
         "quota of {QUOTA} in {interval_s:>2} s: {each:.0} ns a check; {megabytes:.1} MB resident, \
          <= {megabytes_max:.1}{}; the greedy client passed {greedy} times, {refused} others were \

@@ -70,7 +70,7 @@ impl QuotaTable {
         Self { shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(sets))).collect(), sets }
     }
 
-    /// Bytes that it takes once every slot has been used.
+    /// Bytes that it takes once every slot has been used, before the allocator rounds up.
     pub const fn bytes_max(&self) -> usize {
         SHARDS * self.sets * size_of::<Set>()
     }
