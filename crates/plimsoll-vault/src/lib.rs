@@ -22,6 +22,8 @@ mod request;
 mod response;
 mod seal;
 mod sys;
+#[cfg(test)]
+mod testing;
 pub mod token;
 mod vault;
 

@@ -1,58 +1,21 @@
-//! A server reduced to tokens and leases: a map with revisions, no encryption,
-//! and a clock that the test moves.
+//! A server reduced to tokens and leases, with a clock that the test moves.
 #![allow(clippy::unwrap_used)]
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use plimsoll_store::{Entry, Key, Range, Revision, StoreError, Txn, View};
+use plimsoll_store::Txn;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
-use crate::context::{Cipher, Context, UnixTime};
+use crate::context::{Context, UnixTime};
 use crate::error::VaultError;
 use crate::lease::{self, LeaseCall};
 use crate::policy::Acl;
 use crate::request::{Operation, Request};
 use crate::response::Response;
+use crate::testing::{Plain, State};
 use crate::token::{TokenCall, TokenService, Ttls};
-
-#[derive(Clone, Default)]
-pub(crate) struct State {
-    entries: BTreeMap<Key, Entry>,
-    revision: Revision,
-}
-
-impl View for State {
-    fn revision(&self) -> Revision {
-        self.revision
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
-        Ok(self.entries.get(key).cloned())
-    }
-
-    fn range(&self, range: Range<'_>) -> Result<Vec<(Key, Entry)>, StoreError> {
-        let entries = self.entries.iter().filter(|(key, _)| {
-            key.starts_with(range.prefix) && (range.after.is_empty() || key.as_ref() > range.after)
-        });
-        Ok(entries.take(range.keys_max).map(|(key, entry)| (key.clone(), entry.clone())).collect())
-    }
-}
-
-pub(crate) struct Plain;
-
-impl Cipher for Plain {
-    fn seal(&self, _key: &[u8], plain: &[u8]) -> Result<Bytes, VaultError> {
-        Ok(Bytes::copy_from_slice(plain))
-    }
-
-    fn open(&self, _key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        Ok(Zeroizing::new(sealed.to_vec()))
-    }
-}
 
 pub(crate) struct Server {
     pub(crate) state: State,
@@ -103,20 +66,11 @@ impl Server {
 
     /// False if a compare was lost.
     pub(crate) fn apply(&mut self, txn: Txn) -> bool {
-        let revision =
-            |key: &Key| self.state.entries.get(key).map_or(0, |entry| entry.mod_revision);
-        if !txn.compares.iter().all(|(key, expected)| revision(key) == *expected) {
-            return false;
+        let agrees = self.state.agrees(&txn);
+        if agrees {
+            self.state.apply(txn);
         }
-        self.state.revision += 1;
-        let mod_revision = self.state.revision;
-        for (key, value) in txn.puts {
-            self.state.entries.insert(key, Entry { value, mod_revision });
-        }
-        for key in txn.deletes {
-            self.state.entries.remove(&key);
-        }
-        true
+        agrees
     }
 
     /// A request to `auth/token/` or `sys/leases/`, as a pipeline would run it.
