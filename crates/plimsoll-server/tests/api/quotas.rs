@@ -3,7 +3,7 @@
 use plimsoll_server::config::Config;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, ROOT, Running};
+use crate::support::{Answer, ROOT, Running, eventually};
 
 /// Far more than a test takes, so that no window moves while it runs.
 const HOUR: &str = "1h";
@@ -168,6 +168,11 @@ fn leases_are_counted_in_the_commit_that_makes_them() {
     server
         .post("sys/quotas/lease-count/logins", &json!({ "max_leases": 5, "path": "auth/approle" }))
         .is(204);
+    // Leases that were there before the quota are counted in the background.
+    eventually("all leases are counted", || {
+        let quota = server.get("sys/quotas/lease-count/logins").is(200).json();
+        quota["data"]["counting"].is_null().then_some(())
+    });
     let login = || server.call("POST", "auth/approle/login").json(&body).send();
     let statuses = std::thread::scope(|scope| {
         let logins: Vec<_> = (0..32).map(|_| scope.spawn(|| login().status)).collect();

@@ -43,7 +43,11 @@ pub(crate) fn handle(
             let quotas = LeaseCounts::read(context)?;
             let quota = quotas.get(name).ok_or_else(VaultError::not_found)?;
             let count = leases::count(context, quota)?;
-            Ok(Response::data(params::describe_lease_count(name, quota, count)).into())
+            let mut data = params::describe_lease_count(name, quota, count);
+            if leases::is_counting(context, quota)? {
+                data.insert("counting".to_owned(), true.into());
+            }
+            Ok(Response::data(data).into())
         }
         ("rate-limit", name, Write) => write_rate_limit(context, call, name),
         ("lease-count", name, Write) => write_lease_count(context, call, name),

@@ -59,6 +59,16 @@ pub(crate) fn count(context: &mut Context<'_>, quota: &LeaseCount) -> Result<u64
     Ok(context.get::<Counter>(&key(quota))?.unwrap_or_default().leases)
 }
 
+/// Whether leases that were there before the quota are still being counted: until
+/// then it holds for those that are.
+pub(super) fn is_counting(
+    context: &mut Context<'_>,
+    quota: &LeaseCount,
+) -> Result<bool, VaultError> {
+    let counter: Option<Counter> = context.get(&key(quota))?;
+    Ok(counter.is_some_and(|counter| counter.counted_to.is_some()))
+}
+
 /// Whether a token may be made by a request to `path`, whatever its kind: a batch
 /// token has no lease, but making one is no way around the quota.
 pub(crate) fn check(
