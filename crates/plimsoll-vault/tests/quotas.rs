@@ -351,6 +351,11 @@ async fn leases_that_were_there_before_their_quota_are_counted_too() {
     ] {
         server.write(&format!("{LEASES}/{name}"), parameters).await.unwrap();
     }
+    let counting = async |name: &str| {
+        let quota = server.read(&format!("{LEASES}/{name}")).await.unwrap().data.unwrap();
+        quota.get("counting").cloned()
+    };
+    assert_eq!(counting("role").await, Some(json!(true)));
     // While pages are counted, leases come and go on both sides of that.
     let mut page = 0;
     while server.vault.background_step().await.unwrap() > 0 {
@@ -366,6 +371,7 @@ async fn leases_that_were_there_before_their_quota_are_counted_too() {
         }
     }
     server.work().await;
+    assert_eq!(counting("role").await, None);
     let counts = (server.leases("global").await, server.leases("mount").await);
     assert_eq!((counts, server.leases("role").await), ((602, 602), 602));
     assert!(server.login(&body).await.is_err());
