@@ -14,7 +14,7 @@
 //! - When something does, the queue is made visible, and then limited, like that of the
 //!   write gate. Looking at a request - reading its head, deciding - comes before working
 //!   for one. Whoever is admitted gets a [`Turn`]: as many turns run at a time as there
-//!   are processors, and between them everything that has arrived is looked at.
+//!   are processors, and now and then between them what has arrived is looked at.
 //!   What waits then waits here, where it can be counted, and a refusal is
 //!   given at once, whatever the load.
 //! - A request is admitted while the turns before it take less than the *budget*, at the
