@@ -8,7 +8,7 @@ use crate::request::Operation;
 use crate::token::support::{Server, refused};
 
 /// A token of `user`, for `ttl` seconds.
-fn login(server: &mut Server, user: &str, ttl: u64) -> String {
+fn login(server: &Server, user: &str, ttl: u64) -> String {
     let (tokens, ttls) = (server.tokens.clone(), server.ttls);
     let path = format!("auth/userpass/login/{user}");
     let grant = Grant { ttl, ..Grant::default() };
@@ -16,7 +16,7 @@ fn login(server: &mut Server, user: &str, ttl: u64) -> String {
     issued.unwrap().auth.client_token
 }
 
-fn leases(server: &mut Server, prefix: &str) -> Vec<String> {
+fn leases(server: &Server, prefix: &str) -> Vec<String> {
     let path = format!("sys/leases/lookup/{prefix}");
     match server.ask("root", Operation::List, &path, json!({})) {
         Ok(response) => {
@@ -41,14 +41,14 @@ fn due(server: &Server) -> usize {
 fn what_is_due_is_ended_and_the_rest_is_not() {
     let mut server = Server::new();
     let empty = server.keys();
-    let short: Vec<String> = (0..20).map(|_| login(&mut server, "bob", 10)).collect();
-    let long = login(&mut server, "bob", 20);
+    let short: Vec<String> = (0..20).map(|_| login(&server, "bob", 10)).collect();
+    let long = login(&server, "bob", 20);
     server.pass(10);
     assert_eq!(due(&server), 20);
     assert!(server.work(6) >= 4, "in chunks");
     assert_eq!(due(&server), 0);
     assert!(short.iter().all(|id| !server.accepts(id)) && server.accepts(&long));
-    assert_eq!(leases(&mut server, "auth/userpass/login/bob").len(), 1);
+    assert_eq!(leases(&server, "auth/userpass/login/bob").len(), 1);
     server.pass(10);
     server.work(6);
     assert_eq!(server.keys(), empty);
@@ -63,8 +63,8 @@ fn how_late_the_work_is_is_known_without_looking_at_tokens() {
         late.as_secs()
     };
     assert_eq!(seconds_late(&server), 0);
-    login(&mut server, "bob", 30);
-    login(&mut server, "bob", 10);
+    login(&server, "bob", 30);
+    login(&server, "bob", 10);
     assert_eq!(seconds_late(&server), 0);
     server.pass(35);
     assert_eq!(seconds_late(&server), 25);
@@ -75,7 +75,7 @@ fn how_late_the_work_is_is_known_without_looking_at_tokens() {
 #[test]
 fn a_renewed_lease_is_moved_when_it_comes_up_and_not_ended() {
     let mut server = Server::new();
-    let id = login(&mut server, "bob", 10);
+    let id = login(&server, "bob", 10);
     server.pass(9);
     server.write(&id, "auth/token/renew-self", json!({})).unwrap();
     server.pass(5);
@@ -86,24 +86,24 @@ fn a_renewed_lease_is_moved_when_it_comes_up_and_not_ended() {
     server.pass(5);
     assert_eq!(due(&server), 1);
     server.work(10);
-    assert!(leases(&mut server, "").is_empty());
+    assert!(leases(&server, "").is_empty());
 }
 
 #[test]
 fn a_lease_that_was_shortened_is_ended_in_time() {
     let mut server = Server::new();
-    let id = login(&mut server, "bob", 1000);
+    let id = login(&server, "bob", 1000);
     server.write(&id, "auth/token/renew-self", json!({"increment": 5})).unwrap();
     server.pass(5);
     assert_eq!(due(&server), 1);
     server.work(10);
-    assert!(leases(&mut server, "").is_empty());
+    assert!(leases(&server, "").is_empty());
 }
 
 #[test]
 fn a_renewal_that_races_with_the_expiry_wins_or_is_refused() {
     let mut server = Server::new();
-    let id = login(&mut server, "bob", 10);
+    let id = login(&server, "bob", 10);
     server.pass(9);
     let renewal =
         server.decide_ask(&id, Operation::Write, "auth/token/renew-self", json!({})).unwrap().1;
@@ -117,24 +117,24 @@ fn a_renewal_that_races_with_the_expiry_wins_or_is_refused() {
 
 #[test]
 fn leases_are_listed_by_folder_for_those_with_sudo() {
-    let mut server = Server::new();
-    let bob = login(&mut server, "bob", 10);
-    login(&mut server, "bob", 10);
-    login(&mut server, "eve", 10);
-    assert_eq!(leases(&mut server, ""), ["auth/"]);
-    assert_eq!(leases(&mut server, "auth/userpass/login/"), ["bob/", "eve/"]);
-    let names = leases(&mut server, "auth/userpass/login/bob");
+    let server = Server::new();
+    let bob = login(&server, "bob", 10);
+    login(&server, "bob", 10);
+    login(&server, "eve", 10);
+    assert_eq!(leases(&server, ""), ["auth/"]);
+    assert_eq!(leases(&server, "auth/userpass/login/"), ["bob/", "eve/"]);
+    let names = leases(&server, "auth/userpass/login/bob");
     assert!(names.len() == 2 && names.iter().all(|name| name.len() == 65 && name.starts_with('h')));
-    assert!(leases(&mut server, "nope").is_empty());
+    assert!(leases(&server, "nope").is_empty());
     let list = server.ask(&bob, Operation::List, "sys/leases/lookup/auth", json!({}));
     assert_eq!(refused(list).0, 403);
 }
 
 #[test]
 fn a_lease_can_be_looked_up_and_revoked_by_its_id() {
-    let mut server = Server::new();
-    let id = login(&mut server, "bob", 10);
-    let name = leases(&mut server, "auth/userpass/login/bob").remove(0);
+    let server = Server::new();
+    let id = login(&server, "bob", 10);
+    let name = leases(&server, "auth/userpass/login/bob").remove(0);
     let lease = format!("auth/userpass/login/bob/{name}");
     let body = json!({ "lease_id": lease });
     let data = server.write("root", "sys/leases/lookup", body.clone()).unwrap().data.unwrap();
@@ -164,9 +164,9 @@ fn a_lease_can_be_looked_up_and_revoked_by_its_id() {
 
 #[test]
 fn a_forged_lease_id_finds_nothing() {
-    let mut server = Server::new();
-    let id = login(&mut server, "bob", 10);
-    let name = leases(&mut server, "auth/userpass/login/bob").remove(0);
+    let server = Server::new();
+    let id = login(&server, "bob", 10);
+    let name = leases(&server, "auth/userpass/login/bob").remove(0);
     for lease in [format!("auth/userpass/login/eve/{name}"), name[1..].to_owned(), "/h".to_owned()]
     {
         server.write("root", "sys/leases/revoke", json!({"lease_id": lease})).unwrap();
@@ -177,26 +177,26 @@ fn a_forged_lease_id_finds_nothing() {
 #[test]
 fn revoking_a_prefix_ends_a_few_at_once_and_many_in_time() {
     let mut server = Server::new();
-    let eve = login(&mut server, "eve", 1000);
-    let bobby = login(&mut server, "bobby", 1000);
-    let bobs: Vec<String> = (0..3).map(|_| login(&mut server, "bob", 1000)).collect();
+    let eve = login(&server, "eve", 1000);
+    let bobby = login(&server, "bobby", 1000);
+    let bobs: Vec<String> = (0..3).map(|_| login(&server, "bob", 1000)).collect();
     server.write("root", "sys/leases/revoke-prefix/auth/userpass/login/bob", json!({})).unwrap();
     assert!(bobs.iter().all(|id| !server.accepts(id)), "without any background work");
     assert!(server.accepts(&eve) && server.accepts(&bobby));
 
     let many: Vec<String> =
-        (0..LEASES_PER_STEP_MAX + 40).map(|_| login(&mut server, "eve", 1000)).collect();
+        (0..LEASES_PER_STEP_MAX + 40).map(|_| login(&server, "eve", 1000)).collect();
     server.write("root", "sys/revoke-force/auth/userpass", json!({})).unwrap();
     assert!(many.iter().any(|id| server.accepts(id)));
     server.pass(1);
     // As many as it takes for some to lie in the part that is still to be done.
-    let later: Vec<String> = (0..60).map(|_| login(&mut server, "eve", 1000)).collect();
+    let later: Vec<String> = (0..60).map(|_| login(&server, "eve", 1000)).collect();
     assert!(server.work(8) > 5, "in chunks");
     assert!(many.iter().all(|id| !server.accepts(id)) && !server.accepts(&bobby));
     assert!(later.iter().all(|id| server.accepts(id)), "who logs in afterwards is not meant");
-    assert_eq!(leases(&mut server, "auth/userpass/login/eve").len(), later.len());
+    assert_eq!(leases(&server, "auth/userpass/login/eve").len(), later.len());
 
-    let bob = login(&mut server, "bob", 10);
+    let bob = login(&server, "bob", 10);
     let refusal = server.write(&bob, "sys/leases/revoke-prefix/auth", json!({}));
     assert_eq!(refused(refusal).0, 403);
 }
@@ -205,9 +205,9 @@ fn revoking_a_prefix_ends_a_few_at_once_and_many_in_time() {
 fn bulk_revocation_does_not_starve_expiry() {
     let mut server = Server::new();
     for _ in 0..LEASES_PER_STEP_MAX + 100 {
-        login(&mut server, "bob", 1000);
+        login(&server, "bob", 1000);
     }
-    login(&mut server, "eve", 1);
+    login(&server, "eve", 1);
     server.write("root", "sys/leases/revoke-prefix/auth/userpass/login/bob", json!({})).unwrap();
     server.pass(1);
     server.commit(|cx| step(cx, 9)).unwrap();
@@ -236,7 +236,7 @@ fn the_paths_below_sys_that_are_ours() {
     {
         assert!(!handles(path), "{path}");
     }
-    let mut server = Server::new();
+    let server = Server::new();
     assert_eq!(server.write("root", "sys/leases/tidy", json!({})).unwrap().status, Some(202));
     let read = server.ask("root", Operation::Read, "sys/leases/lookup", json!({}));
     assert_eq!(refused(read).0, 405);

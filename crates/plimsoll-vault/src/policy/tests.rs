@@ -319,7 +319,7 @@ fn the_default_policy_lets_a_token_look_after_itself() {
 
 #[test]
 fn policies_are_kept_by_lower_case_name_and_the_built_in_ones_are_guarded() {
-    let mut server = Server::new();
+    let server = Server::new();
     let text = "path \"a\" { policy = \"read\" }";
     server.commit(|cx| put(cx, "Mine", text)).unwrap();
     assert_eq!(server.commit(|cx| get(cx, "mINE")).unwrap().unwrap().text, text);
@@ -351,7 +351,7 @@ fn policies_are_kept_by_lower_case_name_and_the_built_in_ones_are_guarded() {
 
 #[test]
 fn a_changed_policy_counts_at_once() {
-    let mut server = Server::new();
+    let server = Server::new();
     let cache = AclCache::default();
     let names = ["p".to_owned(), "q".to_owned()];
     let allows = |server: &Server| {

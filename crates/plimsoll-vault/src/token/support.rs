@@ -4,7 +4,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use plimsoll_store::Txn;
+use plimsoll_store::{MemoryStore, Store as _, Txn};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -14,11 +14,11 @@ use crate::lease::{self, LeaseCall};
 use crate::policy::Acl;
 use crate::request::{Operation, Request};
 use crate::response::Response;
-use crate::testing::{Plain, State};
+use crate::testing::{Plain, commit, keys};
 use crate::token::{TokenCall, TokenService, Ttls};
 
 pub(crate) struct Server {
-    pub(crate) state: State,
+    pub(crate) store: MemoryStore,
     pub(crate) now_ms: u64,
     pub(crate) tokens: TokenService,
     pub(crate) ttls: Ttls,
@@ -28,8 +28,8 @@ pub(crate) struct Server {
 impl Server {
     /// With a root token `root`.
     pub(crate) fn new() -> Self {
-        let mut server = Self {
-            state: State::default(),
+        let server = Self {
+            store: MemoryStore::new(),
             now_ms: 1_700_000_000_000,
             tokens: TokenService::new(&[1; 32], &[2; 32]),
             ttls: Ttls { default: 1000, max: 10_000 },
@@ -46,7 +46,7 @@ impl Server {
 
     /// Decides and applies.
     pub(crate) fn commit<T>(
-        &mut self,
+        &self,
         decide: impl FnOnce(&mut Context<'_>) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let (result, txn) = self.decide(decide)?;
@@ -59,23 +59,20 @@ impl Server {
         decide: impl FnOnce(&mut Context<'_>) -> Result<T, VaultError>,
     ) -> Result<(T, Txn), VaultError> {
         let now = UnixTime(Duration::from_millis(self.now_ms));
-        let mut cx = Context::new(&self.state, &Plain, now);
+        let view = self.store.view();
+        let mut cx = Context::new(&*view, &Plain, now);
         let result = decide(&mut cx)?;
         Ok((result, cx.into_txn()))
     }
 
     /// False if a compare was lost.
-    pub(crate) fn apply(&mut self, txn: Txn) -> bool {
-        let agrees = self.state.agrees(&txn);
-        if agrees {
-            self.state.apply(txn);
-        }
-        agrees
+    pub(crate) fn apply(&self, txn: Txn) -> bool {
+        commit(&self.store, txn)
     }
 
     /// A request to `auth/token/` or `sys/leases/`, as a pipeline would run it.
     pub(crate) fn ask(
-        &mut self,
+        &self,
         token: &str,
         operation: Operation,
         path: &str,
@@ -135,7 +132,7 @@ impl Server {
     }
 
     pub(crate) fn write(
-        &mut self,
+        &self,
         token: &str,
         path: &str,
         body: Value,
@@ -144,7 +141,7 @@ impl Server {
     }
 
     /// A child's id and accessor.
-    pub(crate) fn create(&mut self, token: &str, body: Value) -> (String, String) {
+    pub(crate) fn create(&self, token: &str, body: Value) -> (String, String) {
         let auth = self.write(token, "auth/token/create", body).unwrap().auth.unwrap();
         (auth.client_token, auth.accessor)
     }
@@ -154,13 +151,13 @@ impl Server {
         self.decide(|cx| self.tokens.authenticate(cx, &token.into(), self.remote)).is_ok()
     }
 
-    pub(crate) fn lookup(&mut self, token: &str) -> Map<String, Value> {
+    pub(crate) fn lookup(&self, token: &str) -> Map<String, Value> {
         let body = serde_json::json!({ "token": token });
         self.write("root", "auth/token/lookup", body).unwrap().data.unwrap()
     }
 
     /// Runs the background work until there is none.
-    pub(crate) fn work(&mut self, items_max: usize) -> usize {
+    pub(crate) fn work(&self, items_max: usize) -> usize {
         let mut steps = 0;
         while self.commit(|cx| lease::step(cx, items_max)).unwrap() > 0 {
             steps += 1;
@@ -170,7 +167,7 @@ impl Server {
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
-        self.state.entries.keys().map(|key| String::from_utf8(key.to_vec()).unwrap()).collect()
+        keys(&self.store)
     }
 }
 

@@ -17,14 +17,14 @@ fn approle() -> Mounted {
 
 /// A role `r` with RoleID `id` and one SecretID, which is returned.
 fn with_role(parameters: Value) -> (Mounted, String) {
-    let mut mounted = approle();
+    let mounted = approle();
     mounted.write("role/r", parameters).unwrap();
     mounted.write("role/r/role-id", json!({"role_id": "id"})).unwrap();
-    let secret_id = new_secret_id(&mut mounted, json!({}));
+    let secret_id = new_secret_id(&mounted, json!({}));
     (mounted, secret_id)
 }
 
-fn new_secret_id(mounted: &mut Mounted, parameters: Value) -> String {
+fn new_secret_id(mounted: &Mounted, parameters: Value) -> String {
     mounted.written("role/r/secret-id", parameters)["secret_id"].as_str().unwrap().to_owned()
 }
 
@@ -32,7 +32,7 @@ fn credentials(secret_id: &str) -> Value {
     json!({"role_id": "id", "secret_id": secret_id})
 }
 
-fn log_in(mounted: &mut Mounted, secret_id: &str) -> Result<Grant, (u16, String)> {
+fn log_in(mounted: &Mounted, secret_id: &str) -> Result<Grant, (u16, String)> {
     let answer = mounted.write("login", credentials(secret_id));
     match answer {
         Ok(answer) => Ok(answer.grant.unwrap()),
@@ -42,12 +42,12 @@ fn log_in(mounted: &mut Mounted, secret_id: &str) -> Result<Grant, (u16, String)
 
 #[test]
 fn a_login_grants_what_the_role_says() {
-    let (mut mounted, secret_id) = with_role(json!({
+    let (mounted, secret_id) = with_role(json!({
         "token_policies": ["p1", "p2"], "token_ttl": "1m", "token_max_ttl": 120,
         "token_num_uses": 3, "token_type": "service", "token_bound_cidrs": "127.0.0.0/8",
         "token_explicit_max_ttl": 500, "token_no_default_policy": true,
     }));
-    let grant = log_in(&mut mounted, &secret_id).unwrap();
+    let grant = log_in(&mounted, &secret_id).unwrap();
     assert_eq!(grant.policies, ["p1", "p2"]);
     assert_eq!((grant.ttl, grant.max_ttl, grant.explicit_max_ttl), (60, 120, 500));
     assert_eq!((grant.num_uses, grant.token_type.as_str()), (3, "service"));
@@ -85,23 +85,23 @@ fn a_failed_login_leaves_nothing_written() {
     }
     assert_eq!(mounted.stored(""), before);
     mounted.remote = [10, 1, 1, 1].into();
-    assert!(log_in(&mut mounted, &secret_id).is_ok(), "its use was not taken");
+    assert!(log_in(&mounted, &secret_id).is_ok(), "its use was not taken");
 }
 
 #[test]
 fn a_counted_secret_id_allows_exactly_its_uses() {
-    let (mut mounted, secret_id) = with_role(json!({"secret_id_num_uses": 3}));
+    let (mounted, secret_id) = with_role(json!({"secret_id_num_uses": 3}));
     for _ in 0..3 {
-        log_in(&mut mounted, &secret_id).unwrap();
+        log_in(&mounted, &secret_id).unwrap();
     }
-    assert_eq!(log_in(&mut mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
+    assert_eq!(log_in(&mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
     assert!(mounted.stored("secret/").is_empty(), "it is gone, not at zero");
     assert!(mounted.stored("accessor/").is_empty());
 }
 
 #[test]
 fn the_count_is_exact_when_decisions_are_made_again() {
-    let (mut mounted, secret_id) = with_role(json!({"secret_id_num_uses": 5}));
+    let (mounted, secret_id) = with_role(json!({"secret_id_num_uses": 5}));
     let decide =
         |mounted: &Mounted| mounted.decide(Operation::Write, "login", credentials(&secret_id));
     // Sixteen clients decide against the same state; the committer takes them
@@ -126,24 +126,24 @@ fn the_count_is_exact_when_decisions_are_made_again() {
 fn an_expired_secret_id_is_refused() {
     let (mut mounted, secret_id) = with_role(json!({"secret_id_ttl": "10s"}));
     mounted.now += Duration::from_nanos(9_999_999_999);
-    assert!(log_in(&mut mounted, &secret_id).is_ok());
+    assert!(log_in(&mounted, &secret_id).is_ok());
     mounted.now += Duration::from_nanos(1);
-    assert_eq!(log_in(&mut mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
+    assert_eq!(log_in(&mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
 }
 
 #[test]
 fn a_secret_id_is_bound_to_its_addresses_and_brings_its_metadata() {
     let (mut mounted, _) = with_role(json!({"token_bound_cidrs": "10.0.0.0/8"}));
     let secret_id = new_secret_id(
-        &mut mounted,
+        &mounted,
         json!({"cidr_list": ["10.1.0.0/16"], "token_bound_cidrs": "10.1.0.0/24",
                "metadata": "{\"team\":\"blue\"}"}),
     );
     let text =
         "source address \"127.0.0.1\" unauthorized through CIDR restrictions on the secret ID";
-    assert_eq!(log_in(&mut mounted, &secret_id).unwrap_err(), (400, text.into()));
+    assert_eq!(log_in(&mounted, &secret_id).unwrap_err(), (400, text.into()));
     mounted.remote = [10, 1, 2, 3].into();
-    let grant = log_in(&mut mounted, &secret_id).unwrap();
+    let grant = log_in(&mounted, &secret_id).unwrap();
     assert_eq!(grant.bound_cidrs, ["10.1.0.0/24"]);
     assert_eq!(grant.metadata["team"], "blue");
     let too_wide = json!({"token_bound_cidrs": "11.0.0.0/8"});
@@ -154,7 +154,7 @@ fn a_secret_id_is_bound_to_its_addresses_and_brings_its_metadata() {
 
 #[test]
 fn no_secret_id_is_stored() {
-    let (mut mounted, secret_id) = with_role(json!({}));
+    let (mounted, secret_id) = with_role(json!({}));
     let custom = "correct horse battery staple";
     mounted.write("role/r/custom-secret-id", json!({"secret_id": custom})).unwrap();
     for key in mounted.stored("") {
@@ -164,7 +164,7 @@ fn no_secret_id_is_stored() {
         let value = value.unwrap().to_string();
         assert!(!value.contains(&secret_id) && !value.contains(custom));
     }
-    assert!(log_in(&mut mounted, custom).is_ok());
+    assert!(log_in(&mounted, custom).is_ok());
     let again = mounted.write("role/r/custom-secret-id", json!({"secret_id": custom}));
     let text = "failed to store secret_id: SecretID is already registered";
     assert_eq!(refused(again), (400, text.into()));
@@ -172,7 +172,7 @@ fn no_secret_id_is_stored() {
 
 #[test]
 fn a_role_is_read_as_it_was_written() {
-    let mut mounted = approle();
+    let mounted = approle();
     mounted.write("role/Web", json!({"policies": "p1,Q ,p1", "period": "1h"})).unwrap();
     let role = mounted.data("role/web");
     assert_eq!(
@@ -198,7 +198,7 @@ fn a_role_is_read_as_it_was_written() {
 
 #[test]
 fn contradictory_roles_are_refused() {
-    let mut mounted = approle();
+    let mounted = approle();
     mounted.write("role/taken", json!({"role_id": "taken"})).unwrap();
     for (body, text) in [
         (json!({"token_type": "x"}), "invalid 'token_type' value \"x\""),
@@ -223,7 +223,7 @@ fn contradictory_roles_are_refused() {
 
 #[test]
 fn each_parameter_can_be_written_read_and_reset_by_itself() {
-    let (mut mounted, _) = with_role(json!({}));
+    let (mounted, _) = with_role(json!({}));
     for (path, field, value, read, reset) in [
         ("policies", "token_policies", json!("a,b"), json!(["a", "b"]), json!([])),
         ("period", "token_period", json!("2m"), json!(120), json!(0)),
@@ -264,9 +264,9 @@ fn each_parameter_can_be_written_read_and_reset_by_itself() {
 
 #[test]
 fn a_new_role_id_replaces_the_old_one() {
-    let (mut mounted, secret_id) = with_role(json!({}));
+    let (mounted, secret_id) = with_role(json!({}));
     mounted.write("role/r/role-id", json!({"role_id": "new"})).unwrap();
-    assert_eq!(log_in(&mut mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
+    assert_eq!(log_in(&mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
     let body = json!({"role_id": "new", "secret_id": secret_id});
     assert!(mounted.write("login", body).unwrap().grant.is_some());
     assert_eq!(mounted.stored("role_id/").len(), 1);
@@ -274,7 +274,7 @@ fn a_new_role_id_replaces_the_old_one() {
 
 #[test]
 fn secret_ids_are_looked_up_and_destroyed_by_themselves_or_by_accessor() {
-    let (mut mounted, first) = with_role(json!({"secret_id_num_uses": 9, "secret_id_ttl": 60}));
+    let (mounted, first) = with_role(json!({"secret_id_num_uses": 9, "secret_id_ttl": 60}));
     let second = mounted.written("role/r/secret-id", json!({"num_uses": 2}));
     let accessor = second["secret_id_accessor"].clone();
     let keys: Vec<&str> = second.keys().map(String::as_str).collect();
@@ -297,31 +297,31 @@ fn secret_ids_are_looked_up_and_destroyed_by_themselves_or_by_accessor() {
 
 #[test]
 fn a_role_created_again_accepts_none_of_its_old_secret_ids() {
-    let (mut mounted, secret_id) = with_role(json!({}));
+    let (mounted, secret_id) = with_role(json!({}));
     mounted.ask(Operation::Delete, "role/r", Value::Null).unwrap();
-    assert_eq!(log_in(&mut mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
+    assert_eq!(log_in(&mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
     mounted.write("role/r", json!({"role_id": "id"})).unwrap();
-    assert_eq!(log_in(&mut mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
+    assert_eq!(log_in(&mounted, &secret_id).unwrap_err(), (400, REFUSED.into()));
 }
 
 #[test]
 fn tidying_removes_what_is_dead_in_bounded_bites() {
     let (mut mounted, _) = with_role(json!({}));
     for _ in 0..9 {
-        new_secret_id(&mut mounted, json!({"ttl": 5}));
+        new_secret_id(&mounted, json!({"ttl": 5}));
     }
-    let forever = new_secret_id(&mut mounted, json!({}));
+    let forever = new_secret_id(&mounted, json!({}));
     mounted.now += Duration::from_secs(7);
-    let bite = |mounted: &mut Mounted, items_max| {
+    let bite = |mounted: &Mounted, items_max| {
         mounted.with_context(|context| tidy(&mut context.scope("mount/"), items_max).unwrap())
     };
-    assert_eq!(bite(&mut mounted, 6), Tidied { removed: 6, is_done: false });
-    assert_eq!(bite(&mut mounted, 6), Tidied { removed: 3, is_done: true });
-    assert!(log_in(&mut mounted, &forever).is_ok());
+    assert_eq!(bite(&mounted, 6), Tidied { removed: 6, is_done: false });
+    assert_eq!(bite(&mounted, 6), Tidied { removed: 3, is_done: true });
+    assert!(log_in(&mounted, &forever).is_ok());
     assert_eq!(mounted.stored("secret/").len(), 2);
     mounted.ask(Operation::Delete, "role/r", Value::Null).unwrap();
-    assert_eq!(bite(&mut mounted, 1), Tidied { removed: 1, is_done: false });
-    assert_eq!(bite(&mut mounted, 1), Tidied { removed: 1, is_done: true });
+    assert_eq!(bite(&mounted, 1), Tidied { removed: 1, is_done: false });
+    assert_eq!(bite(&mounted, 1), Tidied { removed: 1, is_done: true });
     assert_eq!(mounted.stored(""), Vec::<String>::new(), "nothing at all is left");
 }
 
@@ -329,7 +329,7 @@ fn tidying_removes_what_is_dead_in_bounded_bites() {
 fn new_secret_ids_push_out_the_expired_ones() {
     let (mut mounted, _) = with_role(json!({"secret_id_ttl": 5}));
     for _ in 0..40 {
-        new_secret_id(&mut mounted, json!({}));
+        new_secret_id(&mounted, json!({}));
         mounted.now += Duration::from_secs(1);
     }
     assert!(mounted.stored("secret/").len() < 10, "{}", mounted.stored("secret/").len());

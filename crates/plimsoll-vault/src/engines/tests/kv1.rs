@@ -11,7 +11,7 @@ fn kv1() -> Mounted {
 
 #[test]
 fn what_is_written_is_read() {
-    let mut kv = kv1();
+    let kv = kv1();
     assert_eq!(refused(kv.read("a")), (404, String::new()));
     let written = kv.write("a", json!({"x": 1, "nested": {"y": [1.5]}})).unwrap();
     assert!(written.response.data.is_none(), "204");
@@ -29,7 +29,7 @@ fn a_write_reads_nothing_and_is_one_put() {
 
 #[test]
 fn the_lease_duration_is_what_the_writer_hints() {
-    let mut kv = kv1();
+    let kv = kv1();
     for (body, seconds) in [
         (json!({"x": 1}), 2_764_800),
         (json!({"ttl": "1h"}), 3600),
@@ -44,7 +44,7 @@ fn the_lease_duration_is_what_the_writer_hints() {
 
 #[test]
 fn a_write_of_nothing_or_to_nothing_is_refused() {
-    let mut kv = kv1();
+    let kv = kv1();
     assert_eq!(refused(kv.write("a", json!({}))), (400, "missing data fields".into()));
     assert_eq!(refused(kv.write("", json!({"x": 1}))), (400, "missing path".into()));
     let text = "cannot write to a path ending in '/'";
@@ -54,7 +54,7 @@ fn a_write_of_nothing_or_to_nothing_is_refused() {
 
 #[test]
 fn folders_are_listed_with_a_slash_and_in_pages() {
-    let mut kv = kv1();
+    let kv = kv1();
     assert_eq!(refused(kv.ask(Operation::List, "", Value::Null)), (404, String::new()));
     for path in ["a", "a/b", "a-b", "c/d/e", "c/d/f"] {
         kv.write(path, json!({"x": 1})).unwrap();

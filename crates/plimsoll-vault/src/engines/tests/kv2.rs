@@ -11,11 +11,11 @@ pub(super) fn kv2() -> Mounted {
     Mounted::new("kv", "secret/", &[("version", "2")])
 }
 
-fn put(kv: &mut Mounted, path: &str, data: Value) -> u64 {
+fn put(kv: &Mounted, path: &str, data: Value) -> u64 {
     kv.written(&format!("data/{path}"), json!({"data": data}))["version"].as_u64().unwrap()
 }
 
-fn patch(kv: &mut Mounted, path: &str, body: Value) -> Result<u16, (u16, String)> {
+fn patch(kv: &Mounted, path: &str, body: Value) -> Result<u16, (u16, String)> {
     match kv.ask(Operation::Patch, path, body) {
         Ok(answer) => Ok(answer.response.status.unwrap_or(200)),
         refusal => Err(refused(refusal)),
@@ -24,7 +24,7 @@ fn patch(kv: &mut Mounted, path: &str, body: Value) -> Result<u16, (u16, String)
 
 #[test]
 fn a_write_answers_with_its_version_and_a_read_with_its_data() {
-    let mut kv = kv2();
+    let kv = kv2();
     assert_eq!(refused(kv.read("data/a")), (404, String::new()));
     let written = kv.written("data/a", json!({"data": {"x": 1}}));
     let version = json!({
@@ -33,7 +33,7 @@ fn a_write_answers_with_its_version_and_a_read_with_its_data() {
     });
     assert_eq!(Value::Object(written), version);
     assert_eq!(kv.data("data/a"), json!({"data": {"x": 1}, "metadata": version}));
-    put(&mut kv, "a", json!({"x": 2}));
+    put(&kv, "a", json!({"x": 2}));
     assert_eq!(kv.data("data/a")["data"], json!({"x": 2}));
     assert_eq!(kv.data("data/a?version=1")["data"], json!({"x": 1}));
     assert_eq!(kv.data("data/a?version=0")["metadata"]["version"], 2);
@@ -50,7 +50,7 @@ fn a_write_is_one_transaction_of_two_keys() {
 
 #[test]
 fn writes_that_decide_on_the_same_state_do_not_both_commit() {
-    let mut kv = kv2();
+    let kv = kv2();
     let body = json!({"data": {}, "options": {"cas": 0}});
     let first = kv.decide(Operation::Write, "data/a", body.clone()).unwrap();
     let second = kv.decide(Operation::Write, "data/a", body.clone()).unwrap();
@@ -64,7 +64,7 @@ fn writes_that_decide_on_the_same_state_do_not_both_commit() {
 #[test]
 fn check_and_set_is_compared_and_can_be_required() {
     let mut kv = kv2();
-    let write = |kv: &mut Mounted, cas: Value| {
+    let write = |kv: &Mounted, cas: Value| {
         refused_text(kv.write("data/a", json!({"data": {}, "options": {"cas": cas}})))
     };
     let mismatch = Some("check-and-set parameter did not match the current version".to_owned());
@@ -85,26 +85,26 @@ fn refused_text(result: Result<crate::backend::Answer, crate::VaultError>) -> Op
 
 #[test]
 fn a_write_without_data_is_refused() {
-    let mut kv = kv2();
+    let kv = kv2();
     assert_eq!(refused(kv.write("data/a", json!({}))), (400, "no data provided".into()));
     assert_eq!(refused(kv.write("data/a", json!({"data": "text"}))).0, 400);
     assert_eq!(refused(kv.write("data/a/", json!({"data": {}}))).0, 400);
     assert_eq!(refused(kv.write("data", json!({"data": {}}))), (400, "missing path".into()));
-    put(&mut kv, "null", Value::Null);
+    put(&kv, "null", Value::Null);
     assert_eq!(kv.data("data/null")["data"], Value::Null);
 }
 
 #[test]
 fn a_deleted_version_answers_404_with_its_metadata_until_it_is_undeleted() {
     let mut kv = kv2();
-    put(&mut kv, "a", json!({"x": 1}));
+    put(&kv, "a", json!({"x": 1}));
     kv.ask(Operation::Delete, "data/a", Value::Null).unwrap();
     let deleted = kv.read("data/a").unwrap().response;
     assert_eq!(deleted.status, Some(404));
     let data = deleted.data.unwrap();
     assert_eq!(data["data"], Value::Null);
     assert_eq!(data["metadata"]["deletion_time"], "2025-11-21T23:04:54.000000005Z");
-    assert_eq!(patch(&mut kv, "data/a", json!({"data": {}})), Ok(404));
+    assert_eq!(patch(&kv, "data/a", json!({"data": {}})), Ok(404));
     kv.now += Duration::from_secs(1);
     kv.write("delete/a", json!({"versions": [1]})).unwrap();
     let again = kv.read("data/a").unwrap().response.data.unwrap();
@@ -117,8 +117,8 @@ fn a_deleted_version_answers_404_with_its_metadata_until_it_is_undeleted() {
 
 #[test]
 fn a_destroyed_version_is_gone_for_good() {
-    let mut kv = kv2();
-    put(&mut kv, "a", json!({"x": 1}));
+    let kv = kv2();
+    put(&kv, "a", json!({"x": 1}));
     kv.write("destroy/a", json!({"versions": [1]})).unwrap();
     assert_eq!(kv.stored("versions/"), Vec::<String>::new());
     kv.write("undelete/a", json!({"versions": [1]})).unwrap();
@@ -134,8 +134,8 @@ fn a_destroyed_version_is_gone_for_good() {
 
 #[test]
 fn what_changes_nothing_needs_no_commit() {
-    let mut kv = kv2();
-    put(&mut kv, "a", json!({}));
+    let kv = kv2();
+    put(&kv, "a", json!({}));
     kv.ask(Operation::Delete, "data/a", Value::Null).unwrap();
     for (operation, path, body) in [
         (Operation::Delete, "data/a", Value::Null),
@@ -151,31 +151,31 @@ fn what_changes_nothing_needs_no_commit() {
 
 #[test]
 fn old_versions_are_dropped_with_the_write_that_pushes_them_out() {
-    let mut kv = kv2();
+    let kv = kv2();
     for number in 1..=12 {
-        put(&mut kv, "a", json!({"n": number}));
+        put(&kv, "a", json!({"n": number}));
     }
     let metadata = kv.data("metadata/a");
     assert_eq!(metadata["oldest_version"], 3);
     assert_eq!(metadata["versions"].as_object().unwrap().len(), 10);
     assert_eq!(kv.stored("versions/").len(), 10);
     kv.write("metadata/a", json!({"max_versions": 2})).unwrap();
-    put(&mut kv, "a", json!({"n": 13}));
+    put(&kv, "a", json!({"n": 13}));
     assert_eq!(kv.stored("versions/"), ["versions/a/12", "versions/a/13"]);
     assert_eq!(refused(kv.read("data/a?version=11")), (404, String::new()));
 }
 
 #[test]
 fn a_patch_makes_a_new_version() {
-    let mut kv = kv2();
-    assert_eq!(patch(&mut kv, "data/a", json!({"data": {}})), Err((404, String::new())));
-    put(&mut kv, "a", json!({"x": 1, "y": {"z": 1}}));
+    let kv = kv2();
+    assert_eq!(patch(&kv, "data/a", json!({"data": {}})), Err((404, String::new())));
+    put(&kv, "a", json!({"x": 1, "y": {"z": 1}}));
     let body = json!({"data": {"x": null, "y": {"w": 2}}, "options": {"cas": 1}});
-    assert_eq!(patch(&mut kv, "data/a", body.clone()), Ok(200));
+    assert_eq!(patch(&kv, "data/a", body.clone()), Ok(200));
     assert_eq!(kv.data("data/a")["data"], json!({"y": {"z": 1, "w": 2}}));
-    assert_eq!(patch(&mut kv, "data/a", body).unwrap_err().0, 400, "cas is 2 by now");
+    assert_eq!(patch(&kv, "data/a", body).unwrap_err().0, 400, "cas is 2 by now");
     let text = "no data provided".to_owned();
-    assert_eq!(patch(&mut kv, "data/a", json!({})), Err((400, text)));
+    assert_eq!(patch(&kv, "data/a", json!({})), Err((400, text)));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn versions_delete_themselves_after_the_shorter_time() {
     let mut kv = kv2();
     kv.write("config", json!({"delete_version_after": "30m"})).unwrap();
     kv.write("metadata/a", json!({"delete_version_after": "10s"})).unwrap();
-    put(&mut kv, "a", json!({"x": 1}));
+    put(&kv, "a", json!({"x": 1}));
     let deletion_time = kv.data("data/a")["metadata"]["deletion_time"].clone();
     assert_eq!(deletion_time, "2025-11-21T23:05:04.000000005Z");
     kv.now += Duration::from_secs(10);
@@ -196,7 +196,7 @@ fn versions_delete_themselves_after_the_shorter_time() {
 
 #[test]
 fn the_config_is_read_as_it_was_written() {
-    let mut kv = kv2();
+    let kv = kv2();
     let unset = json!({"cas_required": false, "delete_version_after": "0s", "max_versions": 0,
                        "metadata_cas_required": false});
     assert_eq!(kv.data("config"), unset);
@@ -210,7 +210,7 @@ fn the_config_is_read_as_it_was_written() {
 
 #[test]
 fn metadata_are_written_patched_and_deleted() {
-    let mut kv = kv2();
+    let kv = kv2();
     let settings = json!({"max_versions": 3, "cas_required": true,
                           "custom_metadata": {"a": "b", "n": 5}});
     kv.write("metadata/a", settings).unwrap();
@@ -221,11 +221,11 @@ fn metadata_are_written_patched_and_deleted() {
     assert_eq!(refused(kv.write("data/a", json!({"data": {}}))).0, 400, "cas is required");
     kv.write("data/a", json!({"data": {}, "options": {"cas": 0}})).unwrap();
     let changes = json!({"custom_metadata": {"a": null, "c": "d"}, "max_versions": null});
-    assert_eq!(patch(&mut kv, "metadata/a", changes), Ok(200));
+    assert_eq!(patch(&kv, "metadata/a", changes), Ok(200));
     let metadata = kv.data("metadata/a");
     assert_eq!(metadata["custom_metadata"], json!({"c": "d", "n": "5"}));
     assert_eq!((&metadata["max_versions"], &metadata["cas_required"]), (&json!(0), &json!(true)));
-    let none = patch(&mut kv, "metadata/none", json!({"max_versions": 1}));
+    let none = patch(&kv, "metadata/none", json!({"max_versions": 1}));
     assert_eq!(none, Err((404, String::new())));
     kv.ask(Operation::Delete, "metadata/a", Value::Null).unwrap();
     assert_eq!(kv.stored(""), Vec::<String>::new());
@@ -233,8 +233,8 @@ fn metadata_are_written_patched_and_deleted() {
 
 #[test]
 fn custom_metadata_have_limits() {
-    let mut kv = kv2();
-    let mut text =
+    let kv = kv2();
+    let text =
         |custom: Value| refused(kv.write("metadata/a", json!({"custom_metadata": custom}))).1;
     let prefix = "custom_metadata validation failed";
     assert_eq!(
@@ -260,9 +260,9 @@ fn custom_metadata_have_limits() {
 
 #[test]
 fn keys_and_folders_of_the_same_name_do_not_collide() {
-    let mut kv = kv2();
+    let kv = kv2();
     for path in ["a", "a/1", "a/1/1", "a/b"] {
-        put(&mut kv, path, json!({"path": path}));
+        put(&kv, path, json!({"path": path}));
     }
     for path in ["a", "a/1", "a/1/1", "a/b"] {
         assert_eq!(kv.data(&format!("data/{path}"))["data"]["path"], path);
@@ -275,8 +275,8 @@ fn keys_and_folders_of_the_same_name_do_not_collide() {
 
 #[test]
 fn subkeys_have_no_values() {
-    let mut kv = kv2();
-    put(&mut kv, "a", json!({"x": {"y": 1}, "l": [1]}));
+    let kv = kv2();
+    put(&kv, "a", json!({"x": {"y": 1}, "l": [1]}));
     assert_eq!(kv.data("subkeys/a")["subkeys"], json!({"x": {"y": null}, "l": null}));
     assert_eq!(kv.data("subkeys/a?depth=1")["subkeys"], json!({"x": null, "l": null}));
 }

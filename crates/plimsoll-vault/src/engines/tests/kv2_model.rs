@@ -98,7 +98,7 @@ fn request(number: usize, step: &Step) -> (Operation, &'static str, Value) {
     }
 }
 
-fn seen(kv: &mut Mounted, version: usize) -> State {
+fn seen(kv: &Mounted, version: usize) -> State {
     let response = match kv.read(&format!("data/k?version={version}")) {
         Ok(answer) => answer.response,
         Err(VaultError::NotFound(_)) => return State::Dropped,
@@ -141,7 +141,7 @@ proptest! {
                     State::Deleted(_) => State::Deleted(0),
                     other => *other,
                 };
-                prop_assert_eq!(seen(&mut kv, index + 1), expected, "version {}", index + 1);
+                prop_assert_eq!(seen(&kv, index + 1), expected, "version {}", index + 1);
             }
             let with_data = |state: &&State| matches!(state, State::Live(_) | State::Deleted(_));
             let stored = model.versions.iter().filter(with_data).count();

@@ -5,20 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_store::Txn;
+use plimsoll_store::{MemoryStore, Store as _, Txn};
 use serde_json::{Map, Value};
 
 use crate::backend::{Answer, Backend, Call, Caller, MountView, Prepared};
 use crate::context::{Context, UnixTime};
 use crate::error::VaultError;
 use crate::request::{Operation, Request};
-use crate::testing::{Plain, State};
+use crate::testing::{Plain, commit, keys};
 
 /// One mount of one engine.
 pub(super) struct Mounted {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) mount: MountView,
-    pub(super) state: State,
+    pub(super) store: MemoryStore,
     pub(super) now: Duration,
     pub(super) remote: IpAddr,
     pub(super) caller: Option<Caller>,
@@ -44,7 +44,7 @@ impl Mounted {
                 default_lease_ttl: 2_764_800,
                 max_lease_ttl: 2_764_800,
             },
-            state: State::default(),
+            store: MemoryStore::new(),
             now: Duration::new(1_763_766_294, 5),
             remote: [127, 0, 0, 1].into(),
             caller: Some(caller("one")),
@@ -60,7 +60,8 @@ impl Mounted {
         body: Value,
     ) -> Result<Decided, VaultError> {
         let request = self.request(operation, path, body);
-        let mut context = Context::new(&self.state, &Plain, UnixTime(self.now));
+        let view = self.store.view();
+        let mut context = Context::new(&*view, &Plain, UnixTime(self.now));
         let answer = {
             let (path, _) = path.split_once('?').unwrap_or((path, ""));
             let mut call = self.call(&request, path, &mut context);
@@ -100,26 +101,22 @@ impl Mounted {
     }
 
     /// Something that a request does not reach, in a transaction of its own.
-    pub(super) fn with_context<T>(&mut self, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        let state = self.state.clone();
-        let mut context = Context::new(&state, &Plain, UnixTime(self.now));
+    pub(super) fn with_context<T>(&self, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let view = self.store.view();
+        let mut context = Context::new(&*view, &Plain, UnixTime(self.now));
         let result = f(&mut context);
-        self.state.apply(context.into_txn());
+        assert!(self.commit(context.into_txn()), "nobody else writes");
         result
     }
 
     /// Commits a decision, if nothing that it read has changed.
-    pub(super) fn commit(&mut self, txn: Txn) -> bool {
-        let agrees = self.state.agrees(&txn);
-        if agrees {
-            self.state.apply(txn);
-        }
-        agrees
+    pub(super) fn commit(&self, txn: Txn) -> bool {
+        commit(&self.store, txn)
     }
 
     /// Decides and commits.
     pub(super) fn ask(
-        &mut self,
+        &self,
         operation: Operation,
         path: &str,
         body: Value,
@@ -129,25 +126,25 @@ impl Mounted {
         Ok(decided.answer)
     }
 
-    pub(super) fn write(&mut self, path: &str, body: Value) -> Result<Answer, VaultError> {
+    pub(super) fn write(&self, path: &str, body: Value) -> Result<Answer, VaultError> {
         self.ask(Operation::Write, path, body)
     }
 
     /// A write that succeeds, and the data it answers.
-    pub(super) fn written(&mut self, path: &str, body: Value) -> Map<String, Value> {
+    pub(super) fn written(&self, path: &str, body: Value) -> Map<String, Value> {
         self.write(path, body).unwrap().response.data.unwrap_or_default()
     }
 
-    pub(super) fn read(&mut self, path: &str) -> Result<Answer, VaultError> {
+    pub(super) fn read(&self, path: &str) -> Result<Answer, VaultError> {
         self.ask(Operation::Read, path, Value::Null)
     }
 
     /// The data of a read that finds something.
-    pub(super) fn data(&mut self, path: &str) -> Value {
+    pub(super) fn data(&self, path: &str) -> Value {
         self.read(path).unwrap().response.data.map_or(Value::Null, Value::Object)
     }
 
-    pub(super) fn list(&mut self, path: &str) -> Vec<String> {
+    pub(super) fn list(&self, path: &str) -> Vec<String> {
         match self.ask(Operation::List, path, Value::Null) {
             Ok(answer) => {
                 serde_json::from_value(answer.response.data.unwrap()["keys"].clone()).unwrap()
@@ -159,7 +156,7 @@ impl Mounted {
 
     /// The keys in the store that start with `prefix`.
     pub(super) fn stored(&self, prefix: &str) -> Vec<String> {
-        let keys = self.state.entries.keys().map(|key| String::from_utf8(key.to_vec()).unwrap());
+        let keys = keys(&self.store).into_iter();
         keys.filter_map(|key| Some(key.strip_prefix("mount/")?.to_owned()))
             .filter(|key| key.starts_with(prefix))
             .collect()

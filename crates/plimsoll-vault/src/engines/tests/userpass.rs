@@ -22,7 +22,7 @@ fn ask(
 }
 
 fn prepared(
-    mounted: &mut Mounted,
+    mounted: &Mounted,
     operation: Operation,
     path: &str,
     body: &Value,
@@ -40,7 +40,7 @@ fn prepared(
 }
 
 fn prepare(
-    mounted: &mut Mounted,
+    mounted: &Mounted,
     operation: Operation,
     path: &str,
     body: &Value,
@@ -87,11 +87,11 @@ fn a_wrong_password_and_an_unknown_user_are_the_same_refusal_at_the_same_cost() 
     let mut mounted = with_user();
     for path in ["login/alice", "login/nobody"] {
         let body = json!({"password": "wrong"});
-        let preparation = prepare(&mut mounted, Operation::Write, path, &body).unwrap();
+        let preparation = prepare(&mounted, Operation::Write, path, &body).unwrap();
         assert!(matches!(preparation, Preparation::VerifyPassword { .. }));
         assert_eq!(refused(write(&mut mounted, path, body)), (400, REFUSED.into()));
     }
-    let nobody = prepare(&mut mounted, Operation::Write, "login/nobody", &json!({"password": "x"}));
+    let nobody = prepare(&mounted, Operation::Write, "login/nobody", &json!({"password": "x"}));
     let Ok(Preparation::VerifyPassword { hash, .. }) = nobody else { panic!("compared") };
     let parts: bcrypt::HashParts = hash.parse().unwrap();
     assert_eq!(parts.get_cost(), 10);
@@ -103,7 +103,7 @@ fn a_wrong_password_and_an_unknown_user_are_the_same_refusal_at_the_same_cost() 
 fn a_password_that_changed_while_it_was_compared_is_refused() {
     let mut mounted = with_user();
     let body = json!({"password": "pw"});
-    let verified = prepared(&mut mounted, Operation::Write, "login/alice", &body).unwrap();
+    let verified = prepared(&mounted, Operation::Write, "login/alice", &body).unwrap();
     write(&mut mounted, "users/alice/password", json!({"password": "new"})).unwrap();
     mounted.prepared = verified;
     assert_eq!(refused(mounted.write("login/alice", body)), (400, REFUSED.into()));
@@ -112,7 +112,7 @@ fn a_password_that_changed_while_it_was_compared_is_refused() {
 #[test]
 fn a_match_with_nobodys_hash_is_no_login() {
     let mut mounted = with_user();
-    let nobody = prepare(&mut mounted, Operation::Write, "login/nobody", &json!({"password": "x"}));
+    let nobody = prepare(&mounted, Operation::Write, "login/nobody", &json!({"password": "x"}));
     let Ok(Preparation::VerifyPassword { hash, .. }) = nobody else { panic!("compared") };
     mounted.prepared = Prepared::PasswordVerified { hash, matches: true };
     let login = mounted.write("login/nobody", json!({"password": "x"}));

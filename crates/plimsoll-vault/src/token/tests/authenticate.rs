@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn a_token_is_long_random_and_not_in_the_store() {
-    let mut server = server();
+    let server = server();
     let (id, accessor) = server.create("root", json!({"policies": ["maker"]}));
     assert!(id.starts_with("hvs.") && id.len() == 4 + 95, "{id}");
     assert_eq!(accessor.len(), 24);
@@ -25,7 +25,7 @@ fn a_token_is_long_random_and_not_in_the_store() {
 
 #[test]
 fn what_is_no_token_is_refused_with_the_same_words() {
-    let mut server = server();
+    let server = server();
     let (id, _) = server.create("root", json!({}));
     let truncated = &id[..id.len() - 1];
     let long = "x".repeat(TOKEN_BYTES_MAX + 1);
@@ -53,7 +53,7 @@ fn an_expired_token_is_refused_before_the_background_gets_to_it() {
 
 #[test]
 fn the_last_use_is_the_last() {
-    let mut server = server();
+    let server = server();
     let (id, _) = server.create("root", json!({"policies": ["default"], "num_uses": 3}));
     for left in [2, 1, 0] {
         let own = server.ask(&id, Operation::Read, "auth/token/lookup-self", json!({})).unwrap();
@@ -66,7 +66,7 @@ fn the_last_use_is_the_last() {
 
 #[test]
 fn a_failed_request_counts_as_a_use() {
-    let mut server = server();
+    let server = server();
     let (id, _) = server.create("root", json!({"policies": ["maker"], "num_uses": 2}));
     let create = server.write(&id, "auth/token/create", json!({}));
     assert_eq!(refused(create), invalid("restricted use token cannot generate child tokens"));
@@ -77,7 +77,7 @@ fn a_failed_request_counts_as_a_use() {
 
 #[test]
 fn two_requests_cannot_share_a_use() {
-    let mut server = server();
+    let server = server();
     let (id, _) = server.create("root", json!({"policies": ["default"], "num_uses": 1}));
     let ask = |server: &Server| {
         server
@@ -98,7 +98,7 @@ fn a_bound_token_works_only_from_its_addresses_and_so_do_its_children() {
         bound_cidrs: vec!["10.0.0.0/8".into()],
         ..Grant::default()
     };
-    let id = login(&mut server, grant).unwrap().auth.client_token;
+    let id = login(&server, grant).unwrap().auth.client_token;
     assert!(!server.accepts(&id));
     server.remote = [10, 1, 2, 3].into();
     assert!(server.accepts(&id));

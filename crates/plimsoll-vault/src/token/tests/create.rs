@@ -6,9 +6,9 @@ use super::*;
 
 #[test]
 fn a_login_writes_the_token_and_two_index_entries() {
-    let mut server = server();
+    let server = server();
     let before = data_keys(&server).len();
-    login(&mut server, Grant::default()).unwrap();
+    login(&server, Grant::default()).unwrap();
     assert_eq!(data_keys(&server).len(), before + 3);
 }
 
@@ -23,7 +23,7 @@ fn a_batch_token_carries_everything_and_stores_nothing() {
         token_type: "batch".into(),
         ..Grant::default()
     };
-    let issued = login(&mut server, grant).unwrap();
+    let issued = login(&server, grant).unwrap();
     let id = issued.auth.client_token;
     assert_eq!(server.keys(), before);
     assert!(id.starts_with("hvb.") && issued.auth.accessor.is_empty() && !issued.auth.renewable);
@@ -44,7 +44,7 @@ fn a_batch_token_carries_everything_and_stores_nothing() {
 
 #[test]
 fn a_login_grants_what_the_engine_said() {
-    let mut server = server();
+    let server = server();
     let grant = Grant {
         policies: vec!["B".into(), "a".into(), "b ".into()],
         display_name: "bob".into(),
@@ -53,7 +53,7 @@ fn a_login_grants_what_the_engine_said() {
         period: 0,
         ..Grant::default()
     };
-    let issued = login(&mut server, grant.clone()).unwrap();
+    let issued = login(&server, grant.clone()).unwrap();
     assert_eq!(issued.auth.policies, ["a", "b", "default"]);
     assert_eq!((issued.auth.lease_duration, issued.auth.num_uses), (10_000, 7));
     assert_eq!(issued.warnings.len(), 1, "the mount's maximum is told");
@@ -62,17 +62,14 @@ fn a_login_grants_what_the_engine_said() {
     assert_eq!(data["path"], "auth/userpass/login/bob");
 
     let bare = Grant { no_default_policy: true, policies: vec![], ..grant.clone() };
-    assert!(login(&mut server, bare).unwrap().auth.policies.is_empty());
+    assert!(login(&server, bare).unwrap().auth.policies.is_empty());
     let root = Grant { policies: vec!["Root".into()], ..grant };
-    assert_eq!(
-        refused(login(&mut server, root)),
-        invalid("auth methods cannot create root tokens")
-    );
+    assert_eq!(refused(login(&server, root)), invalid("auth methods cannot create root tokens"));
 }
 
 #[test]
 fn who_may_create_what() {
-    let mut server = server();
+    let server = server();
     let (maker, _) = server.create("root", json!({"policies": ["maker"]}));
     let (bare, _) =
         server.create("root", json!({"policies": ["maker"], "no_default_policy": true}));
@@ -140,15 +137,15 @@ fn who_may_create_what() {
 
 #[test]
 fn what_is_created_by_default() {
-    let mut server = server();
+    let server = server();
     let create =
-        |server: &mut Server, id: &str, body| server.write(id, "auth/token/create", body).unwrap();
-    let root = create(&mut server, "root", json!({})).auth.unwrap();
+        |server: &Server, id: &str, body| server.write(id, "auth/token/create", body).unwrap();
+    let root = create(&server, "root", json!({})).auth.unwrap();
     assert_eq!(
         (root.policies.join(","), root.lease_duration, root.renewable),
         ("root".into(), 0, false)
     );
-    let response = create(&mut server, "root", json!({"policies": "x, Maker"}));
+    let response = create(&server, "root", json!({"policies": "x, Maker"}));
     assert_eq!(response.warnings, ["Policy \"x\" does not exist"]);
     let auth = response.auth.unwrap();
     assert_eq!(auth.policies, ["default", "maker", "x"]);
@@ -156,20 +153,20 @@ fn what_is_created_by_default() {
     assert_eq!(auth.token_type, "service");
     let body = json!({"policies": ["maker"], "no_default_policy": true, "display_name": "b_ la.",
         "meta": {"k": "v"}, "explicit_max_ttl": "5m"});
-    let maker = create(&mut server, "root", body).auth.unwrap();
+    let maker = create(&server, "root", body).auth.unwrap();
     assert_eq!((maker.policies.join(","), maker.lease_duration), ("maker".into(), 300));
     let data = server.lookup(&maker.client_token);
     assert_eq!(data["display_name"], "token-b--la");
     assert_eq!((&data["meta"]["k"], &data["explicit_max_ttl"]), (&json!("v"), &json!(300)));
-    let child = create(&mut server, &maker.client_token, json!({})).auth.unwrap();
+    let child = create(&server, &maker.client_token, json!({})).auth.unwrap();
     assert_eq!(child.policies, ["maker"], "default is not inherited from who has it not");
-    let custom = create(&mut server, "root", json!({"id": "my-own"})).auth.unwrap();
+    let custom = create(&server, "root", json!({"id": "my-own"})).auth.unwrap();
     assert_eq!(custom.client_token, "my-own");
 }
 
 #[test]
 fn a_chain_of_children_has_an_end() {
-    let mut server = server();
+    let server = server();
     let (mut id, _) = server.create("root", json!({"policies": ["maker"]}));
     for _ in 1..TOKEN_DEPTH_MAX {
         id = server.create(&id, json!({})).0;

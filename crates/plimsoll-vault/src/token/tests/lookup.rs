@@ -40,15 +40,15 @@ fn a_lookup_has_the_fields_that_clients_parse() {
 
 #[test]
 fn accessors_lead_to_their_tokens() {
-    let mut server = server();
+    let server = server();
     let (id, accessor) = server.create("root", json!({"policies": ["maker"]}));
-    let keys = |server: &mut Server, id: &str| {
+    let keys = |server: &Server, id: &str| {
         let response = server.ask(id, Operation::List, "auth/token/accessors", json!({}))?;
         Ok::<_, VaultError>(response.data.unwrap()["keys"].as_array().unwrap().clone())
     };
-    assert_eq!(keys(&mut server, "root").unwrap().len(), 2);
-    assert!(keys(&mut server, "root").unwrap().contains(&json!(accessor)));
-    assert_eq!(refused(keys(&mut server, &id)), denied());
+    assert_eq!(keys(&server, "root").unwrap().len(), 2);
+    assert!(keys(&server, "root").unwrap().contains(&json!(accessor)));
+    assert_eq!(refused(keys(&server, &id)), denied());
     let body = json!({ "accessor": accessor });
     server.write("root", "auth/token/revoke-accessor", body.clone()).unwrap();
     assert!(!server.accepts(&id));
@@ -60,7 +60,7 @@ fn accessors_lead_to_their_tokens() {
 
 #[test]
 fn unknown_paths_and_operations_are_told_apart() {
-    let mut server = server();
+    let server = server();
     for (operation, path, status) in [
         (Operation::Write, "auth/token/nope", 404),
         (Operation::Read, "auth/token/create", 405),

@@ -26,14 +26,14 @@ fn invalid(message: &str) -> (u16, String) {
 /// A server where the policy `maker` may do anything to `auth/token/`, without
 /// `sudo`.
 fn server() -> Server {
-    let mut server = Server::new();
+    let server = Server::new();
     let text = "path \"auth/token/*\" { capabilities = [\"create\", \"read\", \"update\"] }";
     server.commit(|cx| policy::put(cx, "maker", text)).unwrap();
     server.commit(|cx| policy::put(cx, "other", text)).unwrap();
     server
 }
 
-fn login(server: &mut Server, grant: Grant) -> Result<Issued, VaultError> {
+fn login(server: &Server, grant: Grant) -> Result<Issued, VaultError> {
     let (tokens, ttls) = (server.tokens.clone(), server.ttls);
     server.commit(|cx| {
         tokens.issue_login(cx, grant, "auth/userpass/login/bob", "auth/userpass/", ttls)

@@ -30,7 +30,7 @@ proptest! {
     fn exactly_the_tokens_without_a_revoked_ancestor_are_let_in(
         steps in proptest::collection::vec(step(), 1..40),
     ) {
-        let mut server = server();
+        let server = server();
         let before = data_keys(&server);
         // Id, parent, alive.
         let mut model: Vec<(String, Option<usize>, bool)> = Vec::new();

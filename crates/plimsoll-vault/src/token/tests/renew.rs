@@ -9,13 +9,13 @@ fn a_renewal_is_capped_by_what_is_left_of_the_maximum() {
     let mut server = server();
     let (id, accessor) = server.create("root", json!({"policies": ["default"], "ttl": 1000}));
     server.pass(500);
-    let renew = |server: &mut Server, increment: &str| {
+    let renew = |server: &Server, increment: &str| {
         let body = json!({"token": id, "increment": increment});
         server.write("root", "auth/token/renew", body).unwrap()
     };
-    assert_eq!(renew(&mut server, "").auth.unwrap().lease_duration, 1000);
-    assert_eq!(renew(&mut server, "2000").auth.unwrap().lease_duration, 2000);
-    let capped = renew(&mut server, "10h");
+    assert_eq!(renew(&server, "").auth.unwrap().lease_duration, 1000);
+    assert_eq!(renew(&server, "2000").auth.unwrap().lease_duration, 2000);
+    let capped = renew(&server, "10h");
     assert_eq!(capped.auth.unwrap().lease_duration, 9500);
     assert_eq!(capped.warnings.len(), 1);
     let body = json!({"accessor": accessor, "increment": 60});
@@ -35,7 +35,7 @@ fn a_login_is_renewed_up_to_the_maximum_of_its_own_mount_and_role() {
         let token_mount =
             core::mem::replace(&mut server.ttls, Ttls { default: 100, max: of_mount });
         let grant = Grant { max_ttl: of_role, ..Grant::default() };
-        let auth = login(&mut server, grant).unwrap().auth;
+        let auth = login(&server, grant).unwrap().auth;
         server.ttls = token_mount;
         let body = json!({"increment": "100h"});
         let renewed = server.write(&auth.client_token, "auth/token/renew-self", body).unwrap();
@@ -74,7 +74,7 @@ fn an_explicit_maximum_ends_even_a_periodic_token() {
 
 #[test]
 fn what_cannot_be_renewed_says_so() {
-    let mut server = server();
+    let server = server();
     let (fixed, _) = server.create("root", json!({"policies": ["default"], "renewable": false}));
     let (batch, _) = server.create("root", json!({"policies": ["default"], "type": "batch"}));
     for (id, error) in [

@@ -7,7 +7,7 @@ use super::*;
 
 #[test]
 fn a_revoked_token_cannot_be_used_and_leaves_nothing() {
-    let mut server = server();
+    let server = server();
     let before = data_keys(&server);
     let (id, _) = server.create("root", json!({"policies": ["maker"]}));
     assert!(server.accepts(&id));
@@ -21,7 +21,7 @@ fn a_revoked_token_cannot_be_used_and_leaves_nothing() {
 
 #[test]
 fn children_die_with_their_parent_at_once_and_their_data_in_time() {
-    let mut server = server();
+    let server = server();
     let before = data_keys(&server);
     let (parent, _) = server.create("root", json!({"policies": ["maker"]}));
     let mut family = Vec::new();
@@ -55,12 +55,12 @@ fn children_die_with_an_expired_parent() {
 
 #[test]
 fn an_orphan_survives() {
-    let mut server = server();
+    let server = server();
     let (parent, _) = server.create("root", json!({"policies": ["maker"]}));
     let orphan =
         server.write(&parent, "auth/token/create-orphan", json!({})).unwrap().auth.unwrap();
     assert!(orphan.orphan);
-    let login = login(&mut server, Grant::default()).unwrap();
+    let login = login(&server, Grant::default()).unwrap();
     assert!(login.auth.orphan);
     server.write("root", "auth/token/revoke", json!({"token": parent})).unwrap();
     server.work(100);
@@ -69,7 +69,7 @@ fn an_orphan_survives() {
 
 #[test]
 fn revoke_orphan_makes_orphans_of_the_children() {
-    let mut server = server();
+    let server = server();
     let (grandparent, _) = server.create("root", json!({"policies": ["maker"]}));
     let (parent, _) = server.create(&grandparent, json!({}));
     let (child, _) = server.create(&parent, json!({}));
@@ -101,7 +101,7 @@ fn revoke_orphan_makes_orphans_of_the_children() {
 
 #[test]
 fn a_child_cannot_slip_in_while_its_parent_is_revoked() {
-    let mut server = server();
+    let server = server();
     let (parent, _) = server.create("root", json!({"policies": ["maker"]}));
     let create = server.decide_ask(&parent, Operation::Write, "auth/token/create", json!({}));
     let (_, child) = create.unwrap();
@@ -119,7 +119,7 @@ fn a_child_cannot_slip_in_while_its_parent_is_revoked() {
 
 #[test]
 fn a_revoked_tokens_cubbyhole_goes_with_it() {
-    let mut server = server();
+    let server = server();
     let before = data_keys(&server);
     let (id, _) = server.create("root", json!({"policies": ["default"]}));
     let hash = server.tokens.hash(&SecretString::from(id.clone()));
