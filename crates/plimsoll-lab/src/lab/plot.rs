@@ -2,8 +2,14 @@
 
 use anyhow::anyhow;
 use plotters::{
-    chart::{ChartBuilder, LabelAreaPosition, SeriesLabelPosition},
-    coord::{Shift, combinators::IntoLogRange as _},
+    chart::{ChartBuilder, ChartContext, LabelAreaPosition, SeriesLabelPosition},
+    coord::{
+        Shift,
+        cartesian::Cartesian2d,
+        combinators::IntoLogRange as _,
+        ranged1d::{Ranged, ValueFormatter},
+        types::RangedCoordf64,
+    },
     drawing::{DrawingArea, IntoDrawingArea as _},
     element::PathElement,
     prelude::SVGBackend,
@@ -98,7 +104,7 @@ pub(super) fn svg(curves: &[&Curve]) -> anyhow::Result<String> {
         let (left, right) = root.split_horizontally(WIDTH_PX / 2);
         goodput(&left, curves)?;
         latency(&right, curves)?;
-        root.present().map_err(|error| anyhow!("cannot draw the plot: {error}"))?;
+        root.present().map_err(failed)?;
     }
     Ok(svg)
 }
@@ -122,35 +128,19 @@ fn goodput(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
     let seconds = first.goodput.len() as f64 * first.seconds;
     let of_all = curves.iter().flat_map(|curve| curve.oracle.iter().chain(&curve.goodput));
     let most = of_all.copied().fold(1.0, f64::max) * 1.25;
-    let failed = |error: &dyn std::fmt::Display| anyhow!("cannot draw the plot: {error}");
-    let mut chart = builder(area)
-        .build_cartesian_2d(0.0..seconds, 0.0..most)
-        .map_err(|error| failed(&error))?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(GRID.mix(0.0))
-        .axis_style(GREY)
-        .label_style(text(INK))
-        .y_labels(5)
-        .x_labels(8)
-        .x_desc("seconds")
-        .y_desc("answers in time per second")
-        .y_label_formatter(&|v| compact(*v))
-        .draw()
-        .map_err(|error| failed(&error))?;
+    let mut chart = builder(area).build_cartesian_2d(0.0..seconds, 0.0..most).map_err(failed)?;
+    mesh(&mut chart, "answers in time per second")?;
     let oracle = LineSeries::new(first.points(&first.oracle), ORACLE.stroke_width(5));
     chart
         .draw_series(oracle)
-        .map_err(|error| failed(&error))?
+        .map_err(failed)?
         .label(first.yardstick)
         .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], ORACLE.stroke_width(5)));
     for (curve, color, width) in drawn(curves) {
         let line = LineSeries::new(curve.points(&curve.goodput), color.stroke_width(width));
         chart
             .draw_series(line)
-            .map_err(|error| failed(&error))?
+            .map_err(failed)?
             .label(curve.name.clone())
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2)));
     }
@@ -160,7 +150,7 @@ fn goodput(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
         .background_style(RGBColor(255, 255, 255).mix(0.85))
         .label_font(text(INK))
         .draw()
-        .map_err(|error| failed(&error))
+        .map_err(failed)
 }
 
 fn latency(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
@@ -170,24 +160,10 @@ fn latency(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
     let values = || drawn.iter().flat_map(|(curve, ..)| curve.p99_ms.iter().flatten().copied());
     let most = values().fold(1.0, f64::max) * 2.0;
     let least = values().filter(|ms| *ms > 0.0).fold(most / 4.0, f64::min) / 2.0;
-    let failed = |error: &dyn std::fmt::Display| anyhow!("cannot draw the plot: {error}");
     let mut chart = builder(area)
         .build_cartesian_2d(0.0..seconds, (least..most).log_scale())
-        .map_err(|error| failed(&error))?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(GRID.mix(0.0))
-        .axis_style(GREY)
-        .label_style(text(INK))
-        .y_labels(5)
-        .x_labels(8)
-        .x_desc("seconds")
-        .y_desc("99th percentile, ms")
-        .y_label_formatter(&|v| compact(*v))
-        .draw()
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
+    mesh(&mut chart, "99th percentile, ms")?;
     for (curve, color, width) in drawn {
         let points = curve.p99_ms.iter().enumerate();
         let points: Vec<_> = points
@@ -196,9 +172,7 @@ fn latency(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
         // Nothing is drawn where nothing was answered.
         for stretch in points.split(Option::is_none).filter(|stretch| stretch.len() > 1) {
             let line = stretch.iter().flatten().copied();
-            chart
-                .draw_series(LineSeries::new(line, color.stroke_width(width)))
-                .map_err(|error| failed(&error))?;
+            chart.draw_series(LineSeries::new(line, color.stroke_width(width))).map_err(failed)?;
         }
     }
     Ok(())
@@ -214,6 +188,34 @@ where
         .set_label_area_size(LabelAreaPosition::Left, 64)
         .set_label_area_size(LabelAreaPosition::Bottom, 36);
     builder
+}
+
+/// The grid, the axes and what they say.
+fn mesh<'a, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, Y>>,
+    unit: &str,
+) -> anyhow::Result<()>
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(GRID.mix(0.0))
+        .axis_style(GREY)
+        .label_style(text(INK))
+        .y_labels(5)
+        .x_labels(8)
+        .x_desc("seconds")
+        .y_desc(unit)
+        .y_label_formatter(&|v| compact(*v))
+        .draw()
+        .map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("cannot draw the plot: {error}")
 }
 
 fn compact(value: f64) -> String {
