@@ -22,6 +22,7 @@ pub mod demo;
 pub mod lab;
 pub mod load;
 pub mod opaque;
+mod picture;
 pub mod rivals;
 pub mod scenario;
 pub mod schedule;

@@ -18,34 +18,37 @@ pub(super) fn html(
     curves: &[Vec<&Curve>],
     drawn: &[Vec<Drawn>],
 ) -> anyhow::Result<String> {
-    let (mut opaque, mut opaque_sections) = (String::new(), String::new());
+    let (mut visible, mut opaque, mut sections) = (String::new(), String::new(), String::new());
+    for ((case, scenario), curves) in report.cases.iter().zip(scenarios).zip(curves) {
+        overview_row(&mut visible, case)?;
+        section(&mut sections, case, scenario, curves)?;
+    }
     for (case, drawn) in report.opaque.iter().zip(drawn) {
         opaque_row(&mut opaque, case)?;
-        opaque_section(&mut opaque_sections, case, drawn)?;
-    }
-    let mut sections = String::new();
-    let mut overview = String::new();
-    for ((case, scenario), curves) in report.cases.iter().zip(scenarios).zip(curves) {
-        overview_row(&mut overview, case)?;
-        section(&mut sections, case, scenario, curves)?;
+        opaque_section(&mut sections, case, drawn)?;
     }
     let mut sources = String::new();
     for entry in CATALOG {
         writeln!(sources, "<li><b>{}</b> {}</li>", escape(entry.name), escape(entry.source))?;
     }
     Ok(format!(
-        include_str!("page.html"),
+        include_str!("page/frame.html"),
         seeds = report.seeds.len(),
         first_seed = report.seeds.first().copied().unwrap_or(0),
         cases = report.cases.len() + report.opaque.len(),
         held = report.marks().filter(|mark| mark.holds).count(),
         marks = report.marks().count(),
-        opaque = opaque,
-        opaque_sections = opaque_sections,
-        overview = overview,
+        visible =
+            overview(&visible, |rows| format!(include_str!("page/visible.html"), rows = rows)),
+        opaque = overview(&opaque, |rows| format!(include_str!("page/opaque.html"), rows = rows)),
         sections = sections,
         sources = sources,
     ))
+}
+
+/// What a table says, and how to read it; nothing if it has no rows.
+fn overview(rows: &str, page: impl FnOnce(&str) -> String) -> String {
+    if rows.is_empty() { String::new() } else { page(rows) }
 }
 
 fn overview_row(out: &mut String, case: &CaseReport) -> anyhow::Result<()> {

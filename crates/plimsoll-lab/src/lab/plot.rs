@@ -1,8 +1,7 @@
 //! A plot per case: goodput over time, and how long the accepted waited.
 
-use anyhow::anyhow;
 use plotters::{
-    chart::{ChartBuilder, ChartContext, LabelAreaPosition, SeriesLabelPosition},
+    chart::{ChartBuilder, ChartContext, LabelAreaPosition},
     coord::{
         Shift,
         cartesian::Cartesian2d,
@@ -11,29 +10,28 @@ use plotters::{
         types::RangedCoordf64,
     },
     drawing::{DrawingArea, IntoDrawingArea as _},
-    element::PathElement,
     prelude::SVGBackend,
     series::LineSeries,
-    style::{Color as _, FontStyle, IntoFont as _, RGBColor, TextStyle},
+    style::{Color as _, RGBColor},
 };
 
 use super::Oracle;
 use crate::{
     opaque,
+    picture::{Entry, GREY, GRID, INK, Legend, Mark, failed, register_font, text},
     sim::{Bin, Record, Timeline},
 };
 
 const WIDTH_PX: u32 = 1_100;
 const HEIGHT_PX: u32 = 300;
 const LABEL_PX: u32 = 13;
-const INK: RGBColor = RGBColor(31, 41, 51);
-const GREY: RGBColor = RGBColor(123, 135, 148);
-const GRID: RGBColor = RGBColor(228, 232, 236);
+const AXIS_PX: u32 = 64;
+const LEGEND_PX: u32 = 28;
+const LEGEND: Legend = Legend { left_px: AXIS_PX.cast_signed(), label_px: LABEL_PX };
 const ORACLE: RGBColor = RGBColor(190, 196, 204);
 const OURS: RGBColor = RGBColor(30, 88, 160);
 const OTHERS: [RGBColor; 4] =
     [RGBColor(176, 32, 48), RGBColor(214, 137, 16), RGBColor(46, 139, 105), RGBColor(110, 78, 150)];
-static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-Latin.ttf");
 
 /// The rivals that are drawn beside ours, the first four of those that ran.
 const DRAWN: [&str; 6] = ["unbounded", "envoy", "codel", "pi-500ms", "gradient2", "failsafe"];
@@ -96,12 +94,13 @@ fn per_second(timeline: &Timeline) -> impl Iterator<Item = f64> {
 
 /// The plot of one case as an SVG element.
 pub(super) fn svg(curves: &[&Curve]) -> anyhow::Result<String> {
-    plotters::style::register_font("sans-serif", FontStyle::Normal, FONT)
-        .map_err(|_| anyhow!("the embedded font is damaged"))?;
+    register_font()?;
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH_PX, HEIGHT_PX)).into_drawing_area();
-        let (left, right) = root.split_horizontally(WIDTH_PX / 2);
+        let (above, below) = root.split_vertically(LEGEND_PX);
+        LEGEND.draw(&above, &legend(curves))?;
+        let (left, right) = below.split_horizontally(WIDTH_PX / 2);
         goodput(&left, curves)?;
         latency(&right, curves)?;
         root.present().map_err(failed)?;
@@ -111,10 +110,6 @@ pub(super) fn svg(curves: &[&Curve]) -> anyhow::Result<String> {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-fn text(color: RGBColor) -> TextStyle<'static> {
-    ("sans-serif", LABEL_PX).into_font().color(&color.to_rgba())
-}
-
 /// Ours last, so that it is on top.
 fn drawn<'a>(curves: &[&'a Curve]) -> Vec<(&'a Curve, RGBColor, u32)> {
     let ran = DRAWN.iter().filter_map(|name| curves.iter().find(|curve| curve.name == *name));
@@ -123,34 +118,28 @@ fn drawn<'a>(curves: &[&'a Curve]) -> Vec<(&'a Curve, RGBColor, u32)> {
     others.chain(ours).collect()
 }
 
+fn legend(curves: &[&Curve]) -> Vec<Entry> {
+    let yardstick = curves.first().map(|first| (first.yardstick, ORACLE, Mark::Broad));
+    let lines =
+        drawn(curves).into_iter().map(|(curve, color, _)| (&*curve.name, color, Mark::Line));
+    let entries = yardstick.into_iter().chain(lines);
+    entries.map(|(name, color, mark)| Entry { name: name.to_owned(), mark, color }).collect()
+}
+
 fn goodput(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
     let Some(first) = curves.first() else { return Ok(()) };
     let seconds = first.goodput.len() as f64 * first.seconds;
     let of_all = curves.iter().flat_map(|curve| curve.oracle.iter().chain(&curve.goodput));
-    let most = of_all.copied().fold(1.0, f64::max) * 1.25;
+    let most = of_all.copied().fold(1.0, f64::max) * 1.05;
     let mut chart = builder(area).build_cartesian_2d(0.0..seconds, 0.0..most).map_err(failed)?;
     mesh(&mut chart, "answers in time per second")?;
     let oracle = LineSeries::new(first.points(&first.oracle), ORACLE.stroke_width(5));
-    chart
-        .draw_series(oracle)
-        .map_err(failed)?
-        .label(first.yardstick)
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], ORACLE.stroke_width(5)));
+    chart.draw_series(oracle).map_err(failed)?;
     for (curve, color, width) in drawn(curves) {
         let line = LineSeries::new(curve.points(&curve.goodput), color.stroke_width(width));
-        chart
-            .draw_series(line)
-            .map_err(failed)?
-            .label(curve.name.clone())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2)));
+        chart.draw_series(line).map_err(failed)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(RGBColor(255, 255, 255).mix(0.85))
-        .label_font(text(INK))
-        .draw()
-        .map_err(failed)
+    Ok(())
 }
 
 fn latency(area: &Area<'_>, curves: &[&Curve]) -> anyhow::Result<()> {
@@ -185,7 +174,7 @@ where
     let mut builder = ChartBuilder::on(area);
     builder
         .margin(8)
-        .set_label_area_size(LabelAreaPosition::Left, 64)
+        .set_label_area_size(LabelAreaPosition::Left, AXIS_PX)
         .set_label_area_size(LabelAreaPosition::Bottom, 36);
     builder
 }
@@ -204,7 +193,7 @@ where
         .bold_line_style(GRID)
         .light_line_style(GRID.mix(0.0))
         .axis_style(GREY)
-        .label_style(text(INK))
+        .label_style(text(LABEL_PX, &INK))
         .y_labels(5)
         .x_labels(8)
         .x_desc("seconds")
@@ -212,10 +201,6 @@ where
         .y_label_formatter(&|v| compact(*v))
         .draw()
         .map_err(failed)
-}
-
-fn failed(error: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!("cannot draw the plot: {error}")
 }
 
 fn compact(value: f64) -> String {

@@ -4,7 +4,6 @@
 //! each second, below how long the successful ones took. The scales of left and
 //! right are the same, since the comparison is the point.
 
-mod legend;
 mod panel;
 mod style;
 
@@ -15,11 +14,9 @@ use plotters::{
     prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend, Text},
 };
 
-use self::{
-    panel::failed,
-    style::{GREY, HEADING_PX, HEIGHT_PX, INK, LABEL_PX, PAPER, WIDTH_PX, text},
-};
+use self::style::{HEADING_PX, HEIGHT_PX, LABEL_PX, WIDTH_PX};
 use super::{Comparison, Figures};
+use crate::picture::{GREY, INK, PAPER, failed, register_font, text};
 
 type Area<DB> = DrawingArea<DB, Shift>;
 
@@ -39,7 +36,7 @@ pub(super) fn png(comparison: &Comparison, path: &Path) -> anyhow::Result<()> {
 }
 
 fn draw<DB: DrawingBackend>(root: &Area<DB>, comparison: &Comparison) -> anyhow::Result<()> {
-    style::register_font()?;
+    register_font()?;
     root.fill(&PAPER).map_err(failed)?;
     let scales = panel::Scales::of(comparison);
     let (left, right) = root.split_horizontally(WIDTH_PX / 2);

@@ -1,10 +1,9 @@
 //! The two kinds of panels.
 
-use anyhow::anyhow;
 use plotters::{
     chart::{ChartBuilder, ChartContext, LabelAreaPosition},
     coord::{Shift, combinators::IntoLogRange as _, ranged1d::Ranged, types::RangedCoordf64},
-    drawing::{DrawingArea, DrawingAreaErrorKind},
+    drawing::DrawingArea,
     element::{Rectangle, Text},
     prelude::{Cartesian2d, DrawingBackend},
     series::{DashedLineSeries, LineSeries},
@@ -13,13 +12,17 @@ use plotters::{
 
 use super::{
     super::{Comparison, Storm},
-    legend::{self, Entry, Mark},
-    style::{self, text},
+    style,
 };
-use crate::load::{Outcomes, Report, Second};
+use crate::{
+    load::{Outcomes, Report, Second},
+    picture::{self, Entry, Legend, Mark, failed},
+};
 
 /// The strip above a panel in which its legend is.
 const LEGEND_PX: u32 = 34;
+const LEGEND: Legend =
+    Legend { left_px: style::MARGIN_PX + style::AXIS_PX, label_px: style::LABEL_PX };
 const LATENCY_MS_MIN: f64 = 1.0;
 
 /// What left and right have in common.
@@ -70,13 +73,13 @@ pub(super) fn outcomes<DB: DrawingBackend>(
             entries.push(Entry { name: name.to_owned(), mark: Mark::Area, color });
         }
     }
-    level(&mut chart, scales, storm.capacity_per_s, &style::INK)?;
+    level(&mut chart, scales, storm.capacity_per_s, &picture::INK)?;
     entries.push(Entry {
         name: format!("the disk carries {:.0}/s", storm.capacity_per_s),
         mark: Mark::Dashes,
-        color: style::INK,
+        color: picture::INK,
     });
-    legend::draw(&legend_area, &entries)
+    LEGEND.draw(&legend_area, &entries)
 }
 
 /// How long the successful logins of each second took.
@@ -114,7 +117,7 @@ pub(super) fn latency<DB: DrawingBackend>(
         mark: Mark::Dashes,
         color: style::TIMEOUT,
     });
-    legend::draw(&legend_area, &entries)
+    LEGEND.draw(&legend_area, &entries)
 }
 
 /// A curve's name, its colour, and its value in a second.
@@ -165,7 +168,7 @@ fn note_silence<'a, DB: DrawingBackend + 'a, Y: Ranged<ValueType = f64>>(
         let note = Text::new(
             "nobody is answered in time",
             (begin, 60.0),
-            text(style::LABEL_PX, &style::TIMEOUT),
+            picture::text(style::LABEL_PX, &style::TIMEOUT),
         );
         chart.draw_series([note]).map_err(failed)?;
     }
@@ -207,11 +210,11 @@ where
     chart
         .configure_mesh()
         .disable_x_mesh()
-        .light_line_style(style::PAPER.mix(0.0))
-        .bold_line_style(style::GRID)
-        .axis_style(style::GREY)
-        .label_style(text(style::LABEL_PX, &style::INK))
-        .axis_desc_style(text(style::LABEL_PX, &style::INK))
+        .light_line_style(picture::PAPER.mix(0.0))
+        .bold_line_style(picture::GRID)
+        .axis_style(picture::GREY)
+        .label_style(picture::text(style::LABEL_PX, &picture::INK))
+        .axis_desc_style(picture::text(style::LABEL_PX, &picture::INK))
         .x_desc("seconds since the start (storm shaded)")
         .x_labels(10)
         .x_label_formatter(&|second| format!("{second:.0}"))
@@ -236,10 +239,4 @@ fn level<'a, DB: DrawingBackend + 'a, Y: Ranged<ValueType = f64>>(
 
 fn latency_label(ms: f64) -> String {
     if ms >= 1_000.0 { format!("{} s", ms / 1e3) } else { format!("{ms} ms") }
-}
-
-pub(super) fn failed<E: std::error::Error + Send + Sync>(
-    error: DrawingAreaErrorKind<E>,
-) -> anyhow::Error {
-    anyhow!("cannot draw the picture: {error}")
 }

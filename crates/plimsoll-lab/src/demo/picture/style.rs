@@ -1,7 +1,6 @@
-//! Sizes, colours and the font.
+//! Sizes and colours.
 
-use anyhow::anyhow;
-use plotters::style::{Color, FontStyle, IntoFont as _, RGBColor, TextStyle};
+use plotters::style::RGBColor;
 
 pub(super) const WIDTH_PX: u32 = 1_600;
 pub(super) const HEIGHT_PX: u32 = 1_000;
@@ -12,10 +11,6 @@ pub(super) const AXIS_PX: i32 = 92;
 pub(super) const MARGIN_PX: i32 = 18;
 pub(super) const LABEL_PX: u32 = 18;
 
-pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
-pub(super) const INK: RGBColor = RGBColor(31, 41, 51);
-pub(super) const GREY: RGBColor = RGBColor(123, 135, 148);
-pub(super) const GRID: RGBColor = RGBColor(228, 232, 236);
 pub(super) const STORM: RGBColor = RGBColor(238, 241, 245);
 // Told apart by people who do not see red and green as different, too: they
 // differ in lightness.
@@ -25,17 +20,3 @@ pub(super) const TIMEOUT: RGBColor = RGBColor(176, 32, 48);
 pub(super) const ERROR: RGBColor = RGBColor(82, 56, 110);
 pub(super) const MEDIAN: RGBColor = RGBColor(46, 139, 105);
 pub(super) const TAIL: RGBColor = RGBColor(30, 88, 160);
-
-const FAMILY: &str = "sans-serif";
-/// DejaVu Sans, the Latin part of it; its licence is beside it.
-static FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans-Latin.ttf");
-
-/// Makes the embedded font known; bitmaps have no other.
-pub(super) fn register_font() -> anyhow::Result<()> {
-    plotters::style::register_font(FAMILY, FontStyle::Normal, FONT)
-        .map_err(|_| anyhow!("the embedded font is damaged"))
-}
-
-pub(super) fn text(size_px: u32, color: &RGBColor) -> TextStyle<'static> {
-    (FAMILY, size_px).into_font().color(&color.to_rgba())
-}

@@ -1,4 +1,4 @@
-//! A legend in one row above its panel, where it hides nothing.
+//! A legend in one row above its panel.
 
 use plotters::{
     coord::Shift,
@@ -11,10 +11,7 @@ use plotters::{
     },
 };
 
-use super::{
-    panel::failed,
-    style::{self, text},
-};
+use super::{INK, failed, text};
 
 const MARK_PX: i32 = 22;
 const GAP_PX: i32 = 8;
@@ -22,34 +19,45 @@ const NEXT_PX: i32 = 20;
 
 /// How a thing is drawn in the panel.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     Area,
     Line,
+    Broad,
     Dashes,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) mark: Mark,
-    pub(super) color: RGBColor,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) mark: Mark,
+    pub(crate) color: RGBColor,
 }
 
-pub(super) fn draw<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    entries: &[Entry],
-) -> anyhow::Result<()> {
-    let label = text(style::LABEL_PX, &style::INK).pos(Pos::new(HPos::Left, VPos::Center));
-    let y = (area.dim_in_pixel().1 / 2).cast_signed();
-    let mut x = style::MARGIN_PX + style::AXIS_PX;
-    for entry in entries {
-        draw_mark(area, entry, x, y)?;
-        x += MARK_PX + GAP_PX;
-        area.draw(&Text::new(entry.name.clone(), (x, y), label.clone())).map_err(failed)?;
-        let (width_px, _) = area.estimate_text_size(&entry.name, &label).map_err(failed)?;
-        x += width_px.cast_signed() + NEXT_PX;
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Legend {
+    /// Where the first entry begins.
+    pub(crate) left_px: i32,
+    pub(crate) label_px: u32,
+}
+
+impl Legend {
+    pub(crate) fn draw<DB: DrawingBackend>(
+        self,
+        area: &DrawingArea<DB, Shift>,
+        entries: &[Entry],
+    ) -> anyhow::Result<()> {
+        let label = text(self.label_px, &INK).pos(Pos::new(HPos::Left, VPos::Center));
+        let y = (area.dim_in_pixel().1 / 2).cast_signed();
+        let mut x = self.left_px;
+        for entry in entries {
+            draw_mark(area, entry, x, y)?;
+            x += MARK_PX + GAP_PX;
+            area.draw(&Text::new(entry.name.clone(), (x, y), label.clone())).map_err(failed)?;
+            let (width_px, _) = area.estimate_text_size(&entry.name, &label).map_err(failed)?;
+            x += width_px.cast_signed() + NEXT_PX;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn draw_mark<DB: DrawingBackend>(
@@ -64,6 +72,7 @@ fn draw_mark<DB: DrawingBackend>(
     };
     match entry.mark {
         Mark::Line => stroke(0, MARK_PX, 3),
+        Mark::Broad => stroke(0, MARK_PX, 6),
         Mark::Dashes => {
             stroke(0, 8, 2)?;
             stroke(14, MARK_PX, 2)
