@@ -5,6 +5,10 @@
 //! and not yet handed over: the answer. So a shutdown closes the write half
 //! first and reads on, into nothing, until the client closes too or a limit of
 //! bytes or time is reached (RFC 9112 section 9.6).
+//!
+//! An answer that breaks off must not look whole. Where a length or chunks say where it
+//! ends, any close will do. To a client of HTTP/1.0 the close itself may be the end, so
+//! there, and only there, it is made a reset.
 
 use std::{
     io::{self, IoSlice},
@@ -19,14 +23,14 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::vitals::Vitals;
+use super::{stream::Stream, vitals::Vitals};
 
 /// What a lingering close reads at once.
 const DISCARD_BYTES: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Lingering<I> {
-    inner: I,
+pub(super) struct Lingering {
+    inner: Stream,
     vitals: Arc<Vitals>,
     linger: Duration,
     state: State,
@@ -44,13 +48,26 @@ enum State {
     Done,
 }
 
-impl<I> Lingering<I> {
-    pub(super) fn new(inner: I, vitals: Arc<Vitals>, bytes_max: u64, linger: Duration) -> Self {
+impl Lingering {
+    pub(super) fn new(
+        inner: Stream,
+        vitals: Arc<Vitals>,
+        bytes_max: u64,
+        linger: Duration,
+    ) -> Self {
         Self { inner, vitals, linger, state: State::Open, discard_bytes_left: bytes_max }
     }
 }
 
-impl<I: AsyncRead + Unpin> Lingering<I> {
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if self.vitals.owes_http_10() {
+            self.inner.reset_at_close();
+        }
+    }
+}
+
+impl Lingering {
     /// Ready when the client has closed, or has been given all it is due.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let State::Discarding(timer) = &mut self.state else { return Poll::Ready(()) };
@@ -71,7 +88,7 @@ impl<I: AsyncRead + Unpin> Lingering<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Lingering<I> {
+impl AsyncRead for Lingering {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -90,7 +107,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Lingering<I> {
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<I> {
+impl AsyncWrite for Lingering {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -49,7 +49,7 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.place.clone());
-        let in_flight = InFlight::begin(&self.vitals, !request.body().is_end_stream());
+        let in_flight = InFlight::begin(&self.vitals, &request);
         Answer::Waiting {
             service: self.inner.clone(),
             request: Some(request),
@@ -62,12 +62,25 @@ where
 #[derive(Debug)]
 pub(super) struct InFlight {
     vitals: Arc<Vitals>,
+    is_http_10: bool,
 }
 
 impl InFlight {
-    fn begin(vitals: &Arc<Vitals>, body_announced: bool) -> Self {
-        vitals.request_begins(body_announced);
-        Self { vitals: Arc::clone(vitals) }
+    fn begin(vitals: &Arc<Vitals>, request: &Request<Incoming>) -> Self {
+        vitals.request_begins(!request.body().is_end_stream());
+        // The answer to HEAD ends with its head, whatever body it would have.
+        let is_http_10 = request.version() == Version::HTTP_10 && request.method() != Method::HEAD;
+        if is_http_10 {
+            vitals.set_owes_http_10(true);
+        }
+        Self { vitals: Arc::clone(vitals), is_http_10 }
+    }
+
+    /// The last byte of the answer has been asked for.
+    fn answer_ended(&self) {
+        if self.is_http_10 {
+            self.vitals.set_owes_http_10(false);
+        }
     }
 }
 
@@ -100,6 +113,7 @@ pin_project! {
 impl<S, B> Future for Answer<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
+    B: Body,
 {
     type Output = Result<Response<Counted<B>>, S::Error>;
 
@@ -118,9 +132,12 @@ where
                     let response = ready!(future.poll(cx))?;
                     let in_flight = in_flight.take();
                     self.as_mut().project_replace(Self::Done);
-                    return Poll::Ready(Ok(
-                        response.map(|body| Counted { body, _in_flight: in_flight })
-                    ));
+                    if let Some(in_flight) = &in_flight
+                        && response.body().is_end_stream()
+                    {
+                        in_flight.answer_ended();
+                    }
+                    return Poll::Ready(Ok(response.map(|body| Counted { body, in_flight })));
                 }
                 // Polled after completion, against the contract of `Future`.
                 AnswerProj::Done => return Poll::Pending,
@@ -135,7 +152,7 @@ pin_project! {
     pub(super) struct Counted<B> {
         #[pin]
         body: B,
-        _in_flight: Option<InFlight>,
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -147,7 +164,15 @@ impl<B: Body> Body for Counted<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        if let Some(in_flight) = this.in_flight
+            && !matches!(frame, Some(Err(_)))
+            && (frame.is_none() || this.body.is_end_stream())
+        {
+            in_flight.answer_ended();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -18,6 +18,18 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Stream {
+    /// Makes the close a reset.
+    pub(super) fn reset_at_close(&self) {
+        let socket = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // It fails only on a socket that is dead.
+        let _ = socket.set_zero_linger();
+    }
+}
+
 /// Calls a poll method on whichever stream it is.
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {

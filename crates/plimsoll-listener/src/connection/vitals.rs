@@ -19,6 +19,8 @@ pub(super) struct Vitals {
     h2: AtomicBool,
     /// The last request announced a body.
     body_announced: AtomicBool,
+    /// A client of HTTP/1.0 has not got all of its answer.
+    owes_http_10: AtomicBool,
 }
 
 /// The counters at one moment.
@@ -75,6 +77,14 @@ impl Vitals {
     pub(super) fn request_ends(&self) {
         self.read_at_rest_bytes.store(self.read_bytes.load(Relaxed), Relaxed);
         self.in_flight.fetch_sub(1, Release);
+    }
+
+    pub(super) fn set_owes_http_10(&self, owes: bool) {
+        self.owes_http_10.store(owes, Relaxed);
+    }
+
+    pub(super) fn owes_http_10(&self) -> bool {
+        self.owes_http_10.load(Relaxed)
     }
 
     pub(super) fn in_flight(&self) -> bool {
