@@ -43,7 +43,7 @@ pub(crate) fn run(args: ProxyArgs) -> anyhow::Result<()> {
     let mut config = source.read()?;
     log::start(config.log_level.as_deref());
     if let Some(address) = args.listen {
-        config.listeners = vec![ListenerOptions { address, tls: None }];
+        config.listeners = vec![ListenerOptions::plain(address)];
     }
     config.health_listen = args.health_listen.or(config.health_listen);
     let proxy = ProxyServer::start(&config)?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ListenerOptions};
 use crate::gates::Gates;
 use crate::health;
 use crate::metrics::Metrics;
@@ -111,12 +111,7 @@ impl ProxyServer {
             metrics: Metrics::default(),
             clock,
         });
-        let listeners = config.listeners.iter().map(|options| {
-            let mut listener = ListenerConfig::new(options.address);
-            listener.tls.clone_from(&options.tls);
-            Listener::bind(listener)
-        });
-        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        let listeners = config.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let health_listener =
             config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
 
@@ -130,9 +125,10 @@ impl ProxyServer {
         let certificates = listeners.iter().filter_map(Listener::tls_reloader).collect();
         let stats =
             listeners.iter().map(|listener| Box::new(listener.stats()) as health::Stats).collect();
-        for listener in listeners {
-            let serving = serve(listener, Arc::clone(&shared), shutdown.clone());
-            tasks.spawn_on(serving, runtime.handle());
+        for (listener, options) in listeners.into_iter().zip(&config.listeners) {
+            let (shared, tls) = (Arc::clone(&shared), listener.is_tls());
+            let proxy = Proxy { shared, tls, body_time_max: options.body_time_max };
+            tasks.spawn_on(serve(listener, proxy, shutdown.clone()), runtime.handle());
         }
         let health_address = health_listener.as_ref().map(Listener::local_addr);
         let health = health_listener
@@ -202,6 +198,7 @@ impl ProxyServer {
             .and_then(|config| Ok((settings(&config, &self.shared.gates)?, config.protection)));
         match next {
             Ok((settings, protection)) => {
+                settings.upstream.remember(&self.shared.settings.load().upstream);
                 self.shared.settings.store(Arc::new(settings));
                 self.shared.gates.set_mode(protection);
                 self.recognise();
@@ -214,7 +211,7 @@ impl ProxyServer {
     /// Asks the upstream what it is, until it says so.
     fn recognise(&self) {
         let upstream = Arc::clone(&self.shared.settings.load().upstream);
-        if upstream.kind().is_some() {
+        if upstream.kind_is_configured() {
             return;
         }
         let shutdown = self.shutdown.clone();
@@ -242,9 +239,15 @@ fn settings(config: &Config, gates: &Gates) -> Result<Settings, ProxyError> {
     })
 }
 
-async fn serve(listener: Listener, shared: Arc<Shared>, shutdown: CancellationToken) {
-    let (address, tls) = (listener.local_addr(), listener.is_tls());
-    match listener.serve(Proxy { shared, tls }, shutdown).await {
+fn bind(options: &ListenerOptions) -> Result<Listener, BindError> {
+    let mut listener = ListenerConfig::new(options.address);
+    listener.tls.clone_from(&options.tls);
+    Listener::bind(listener)
+}
+
+async fn serve(listener: Listener, proxy: Proxy, shutdown: CancellationToken) {
+    let address = listener.local_addr();
+    match listener.serve(proxy, shutdown).await {
         Ok(drained) if drained.aborted > 0 => {
             tracing::warn!(%address, connections = drained.aborted, "cut at the drain limit");
         }

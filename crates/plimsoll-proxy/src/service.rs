@@ -64,6 +64,8 @@ pub(crate) struct Proxy {
     pub(crate) shared: Arc<Shared>,
     /// The listener speaks TLS.
     pub(crate) tls: bool,
+    /// How long a client may be waited for while it sends a body.
+    pub(crate) body_time_max: Duration,
 }
 
 impl Service<Request<Incoming>> for Proxy {
@@ -137,8 +139,8 @@ impl Proxy {
         let route = route(&settings.rules, kind, parts, || identity.is_known());
         let gate = route.gate.and_then(|name| settings.gate(name));
 
-        let begun = begin(body, parts, &route, gate.is_some()).await;
-        let (upload, upload_state) = begun.map_err(|broken| instead(unreadable(broken)))?;
+        let begun = self.begin(body, parts, &route).await;
+        let (upload, upload_state) = begun.map_err(|broken| instead(self.unreadable(broken)))?;
         if route.login {
             let path = parts.uri.path();
             identity = shared.identities.of_login(client, path, upload.first(), shared.clock.now());
@@ -185,7 +187,14 @@ impl Proxy {
         let (mut parts, body) = match answer {
             Ok(answer) => answer.into_parts(),
             Err(error) => {
-                let own = served.failed(error, &upload_state);
+                let own = match upload_state.broken() {
+                    Some(broken) => {
+                        // The client's doing: no word about the upstream.
+                        served.end(Outcome::Cancelled);
+                        self.unreadable(broken)
+                    }
+                    None => served.failed(error),
+                };
                 return Err(Instead { own, unread: upload_state.is_unread() });
             }
         };
@@ -212,6 +221,31 @@ impl Proxy {
         // Elsewhere nobody knows which credentials are checked.
         let token = (kind == UpstreamKind::Vault).then(|| token(&parts.headers)).flatten();
         identities.of_token(client, token, self.shared.clock.now())
+    }
+
+    /// Begins the upload. What is short is in before a place is taken, so that a client
+    /// that trickles holds nothing; of a login the role must be known. The rest is
+    /// streamed.
+    async fn begin(
+        &self,
+        body: Incoming,
+        parts: &Parts,
+        route: &Route<'_>,
+    ) -> Result<(Upload, Arc<UploadState>), BrokenBody> {
+        let length = announced_size(&parts.headers);
+        let short = length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX as u64);
+        let (version, wait_max) = (parts.version, self.body_time_max);
+        if body.is_end_stream() || route.gate.is_none() || !(short || route.login) {
+            return Ok(Upload::streamed(body, version, wait_max));
+        }
+        Upload::begun(body, version, wait_max, ROLE_BODY_BYTES_MAX).await
+    }
+
+    const fn unreadable(&self, broken: BrokenBody) -> Own {
+        Own::Refused(match broken {
+            BrokenBody::ClientSlow => Refusal::TooSlow(BodyError::TooSlow(self.body_time_max)),
+            _ => Refusal::BrokeOff,
+        })
     }
 
     async fn enter(
@@ -253,30 +287,6 @@ impl Settings {
 /// The other end of the connection.
 fn peer(parts: &Parts) -> IpAddr {
     parts.extensions.get::<PeerAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
-}
-
-/// Begins the upload. What is short is in before a place is taken, so that a client
-/// that trickles holds nothing; of a login the role must be known. The rest is
-/// streamed.
-async fn begin(
-    body: Incoming,
-    parts: &Parts,
-    route: &Route<'_>,
-    gated: bool,
-) -> Result<(Upload, Arc<UploadState>), BrokenBody> {
-    let length = announced_size(&parts.headers);
-    let short = length.is_some_and(|length| length <= ROLE_BODY_BYTES_MAX as u64);
-    if body.is_end_stream() || !gated || !(short || route.login) {
-        return Ok(Upload::streamed(body));
-    }
-    Upload::begun(body, ROLE_BODY_BYTES_MAX).await
-}
-
-fn unreadable(broken: BrokenBody) -> Own {
-    Own::Refused(match broken {
-        BrokenBody::ClientSlow => Refusal::TooSlow(BodyError::TooSlow(Upload::WAIT_MAX)),
-        _ => Refusal::BrokeOff,
-    })
 }
 
 /// Says how long the body is where only we know that, which hyper leaves open for
@@ -327,12 +337,7 @@ impl Served {
     }
 
     /// No answer came.
-    fn failed(mut self, error: UpstreamError, upload: &UploadState) -> Own {
-        if let Some(broken) = upload.broken() {
-            // The client's doing: no word about the upstream.
-            self.end(Outcome::Cancelled);
-            return unreadable(broken);
-        }
+    fn failed(mut self, error: UpstreamError) -> Own {
         self.end(match error {
             UpstreamError::Late | UpstreamError::ConnectTimeout => Outcome::TimedOut,
             _ => Outcome::Failed,

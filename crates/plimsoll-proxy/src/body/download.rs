@@ -52,7 +52,8 @@ impl From<Bytes> for Download {
 impl Download {
     pub(crate) fn passed(body: Incoming, idle_max: Duration, passing: Box<dyn Passing>) -> Self {
         let passing = Some(passing);
-        Self::Passed { body: Passed { body, idle_max, timer: None, bytes: 0, passing } }
+        let passed = Passed { body, idle_max, timer: None, bytes: 0, broken: false, passing };
+        Self::Passed { body: passed }
     }
 }
 
@@ -62,6 +63,8 @@ pub(crate) struct Passed {
     idle_max: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: u64,
+    /// It broke off, and whoever reads it is told at the next look.
+    broken: bool,
     passing: Option<Box<dyn Passing>>,
 }
 
@@ -76,6 +79,15 @@ impl Passed {
         if let Some(passing) = self.passing.take() {
             passing.ended(passage, self.bytes);
         }
+    }
+
+    /// Says so at the next look. At the word hyper drops what it has not written, the
+    /// head included, and a client that has read nothing on a connection it kept believes
+    /// that the request was never seen, and repeats it. So what came before goes out first.
+    fn break_off(&mut self, context: &Context<'_>) {
+        self.end(Passage::Broken);
+        self.broken = true;
+        context.waker().wake_by_ref();
     }
 
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -100,6 +112,9 @@ impl Body for Passed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        if self.broken {
+            return Poll::Ready(Some(Err(BrokenBody::UpstreamBroken)));
+        }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -110,8 +125,8 @@ impl Body for Passed {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => {
-                self.end(Passage::Broken);
-                Poll::Ready(Some(Err(BrokenBody::UpstreamBroken)))
+                self.break_off(context);
+                Poll::Pending
             }
             Poll::Ready(None) => {
                 self.end(Passage::Complete);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -13,9 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::BrokenBody;
 
-/// How many bytes buy a client a second more of [`Upload::WAIT_MAX`]: one that
-/// trickles holds a place that others wait for, but a large upload over a slow line
-/// must be possible.
+/// How many bytes buy a client a second more: one that trickles holds a place that
+/// others wait for, but a large upload over a slow line must be possible.
 const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
 /// What is known of an upload from outside.
@@ -63,25 +63,46 @@ impl UploadState {
 #[derive(Debug)]
 pub(crate) struct Upload {
     first: Bytes,
-    rest: Option<Incoming>,
+    rest: Option<Arriving>,
     state: Arc<UploadState>,
     allowance: Allowance,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long the client has been waited for, and for how many bytes.
-#[derive(Clone, Copy, Debug, Default)]
+/// The part of a body that the client still sends.
+#[derive(Debug)]
+struct Arriving {
+    body: Incoming,
+    version: Version,
+}
+
+impl Arriving {
+    /// Whether what ended was cut off: hyper takes a client's RST_STREAM with NO_ERROR
+    /// for the end of its body, and the upstream would take half of it for the whole.
+    fn is_cut(&self) -> bool {
+        self.version == Version::HTTP_2 && !self.body.is_end_stream()
+    }
+}
+
+/// How long the client may be waited for in all, how long it has been, and for how
+/// many bytes.
+#[derive(Clone, Copy, Debug)]
 struct Allowance {
+    wait_max: Duration,
     waited: Duration,
     since: Option<Instant>,
     bytes: u64,
 }
 
 impl Allowance {
+    const fn new(wait_max: Duration) -> Self {
+        Self { wait_max, waited: Duration::ZERO, since: None, bytes: 0 }
+    }
+
     fn wait(&mut self) -> Instant {
         let since = *self.since.get_or_insert_with(Instant::now);
         let bought = Duration::from_secs(self.bytes / BYTES_PER_SECOND_MIN);
-        since + (Upload::WAIT_MAX + bought).saturating_sub(self.waited)
+        since + (self.wait_max + bought).saturating_sub(self.waited)
     }
 
     fn arrived(&mut self, bytes: u64) {
@@ -93,18 +114,20 @@ impl Allowance {
 }
 
 impl Upload {
-    /// How long a client may be waited for in all while it sends a body.
-    pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
-
     /// Nothing to send.
     pub(crate) fn empty() -> (Self, Arc<UploadState>) {
-        Self::new(Bytes::new(), None, Allowance::default())
+        Self::new(Bytes::new(), None, Allowance::new(Duration::ZERO))
     }
 
-    /// Everything as it comes.
-    pub(crate) fn streamed(body: Incoming) -> (Self, Arc<UploadState>) {
-        let rest = (!body.is_end_stream()).then_some(body);
-        Self::new(Bytes::new(), rest, Allowance::default())
+    /// Everything as it comes, over `version`. The client may be waited for `wait_max`
+    /// in all.
+    pub(crate) fn streamed(
+        body: Incoming,
+        version: Version,
+        wait_max: Duration,
+    ) -> (Self, Arc<UploadState>) {
+        let rest = (!body.is_end_stream()).then_some(Arriving { body, version });
+        Self::new(Bytes::new(), rest, Allowance::new(wait_max))
     }
 
     /// Reads until the end or until `bytes` are there, then streams the rest.
@@ -113,16 +136,23 @@ impl Upload {
     /// The client went away or is too slow.
     pub(crate) async fn begun(
         body: Incoming,
+        version: Version,
+        wait_max: Duration,
         bytes: usize,
     ) -> Result<(Self, Arc<UploadState>), BrokenBody> {
-        let mut allowance = Allowance::default();
-        let mut body = body;
+        let mut allowance = Allowance::new(wait_max);
+        let mut arriving = Arriving { body, version };
         let mut first = Bytes::new();
         let mut more = BytesMut::new();
         while first.len() + more.len() < bytes {
             let due = allowance.wait();
-            let frame = tokio::time::timeout_at(due, body.frame()).await;
-            let Some(frame) = frame.map_err(|_| BrokenBody::ClientSlow)? else { break };
+            let frame = tokio::time::timeout_at(due, arriving.body.frame()).await;
+            let Some(frame) = frame.map_err(|_| BrokenBody::ClientSlow)? else {
+                if arriving.is_cut() {
+                    return Err(BrokenBody::ClientGone);
+                }
+                break;
+            };
             let frame = frame.map_err(|_| BrokenBody::ClientGone)?;
             // Trailers of so short a body say nothing that a Vault reads.
             let Ok(data) = frame.into_data() else { continue };
@@ -137,11 +167,11 @@ impl Upload {
         if !more.is_empty() {
             first = [&first[..], &more[..]].concat().into();
         }
-        let rest = (!body.is_end_stream()).then_some(body);
+        let rest = (!arriving.body.is_end_stream()).then_some(arriving);
         Ok(Self::new(first, rest, allowance))
     }
 
-    fn new(first: Bytes, rest: Option<Incoming>, allowance: Allowance) -> (Self, Arc<UploadState>) {
+    fn new(first: Bytes, rest: Option<Arriving>, allowance: Allowance) -> (Self, Arc<UploadState>) {
         let state = Arc::new(UploadState::default());
         state.set(|progress| {
             progress.moved = Some(Instant::now());
@@ -193,13 +223,14 @@ impl Body for Upload {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
-        match Pin::new(rest).poll_frame(context) {
+        match Pin::new(&mut rest.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.allowance.arrived(frame.data_ref().map_or(0, |data| data.len() as u64));
                 self.moved(true);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => self.broken(BrokenBody::ClientGone),
+            Poll::Ready(None) if rest.is_cut() => self.broken(BrokenBody::ClientGone),
             Poll::Ready(None) => {
                 self.rest = None;
                 self.moved(false);
@@ -213,12 +244,13 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        self.first.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         let first = self.first.len() as u64;
-        let rest = self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        let none = || SizeHint::with_exact(0);
+        let rest = self.rest.as_ref().map_or_else(none, |rest| rest.body.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(first + rest.lower());
         if let Some(upper) = rest.upper() {

@@ -43,6 +43,7 @@ struct Tcp {
     tls_client_ca_file: Option<PathBuf>,
     #[serde(default, deserialize_with = "boolean")]
     tls_require_and_verify_client_cert: bool,
+    http_read_timeout: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -134,17 +135,20 @@ fn upstream_options(url: UpstreamUrl, block: Upstream) -> Result<UpstreamOptions
             ServerName::try_from(name).map_err(|e| format!("upstream: tls_server_name: {e}"))?;
         options.tls_server_name = Some(name);
     }
-    let duration = |what: &str, text: Option<String>, default: Duration| match text {
-        None => Ok(default),
-        Some(text) => match humantime::parse_duration(&text) {
-            Ok(duration) if !duration.is_zero() => Ok(duration),
-            _ => Err(format!("upstream: {what}: \"{text}\" is not a time like \"5s\"")),
-        },
-    };
-    let defaults = (options.connect_time_max, options.answer_time_max);
-    options.connect_time_max = duration("connect_timeout", block.connect_timeout, defaults.0)?;
-    options.answer_time_max = duration("timeout", block.timeout, defaults.1)?;
+    if let Some(text) = block.connect_timeout {
+        options.connect_time_max = duration("upstream: connect_timeout", &text)?;
+    }
+    if let Some(text) = block.timeout {
+        options.answer_time_max = duration("upstream: timeout", &text)?;
+    }
     Ok(options)
+}
+
+fn duration(what: &str, text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(format!("{what}: \"{text}\" is not a time like \"5s\"")),
+    }
 }
 
 fn listener(Block { label, body }: Block) -> Result<ListenerOptions, String> {
@@ -171,11 +175,15 @@ fn listener(Block { label, body }: Block) -> Result<ListenerOptions, String> {
     } else {
         ClientAuth::Optional
     };
-    let tls = match (tls, tcp.tls_client_ca_file) {
+    let mut options = ListenerOptions::plain(address);
+    options.tls = match (tls, tcp.tls_client_ca_file) {
         (Some(tls), Some(ca)) => Some(tls.with_client_ca(ca, auth)),
         (tls, _) => tls,
     };
-    Ok(ListenerOptions { address, tls })
+    if let Some(text) = &tcp.http_read_timeout {
+        options.body_time_max = duration(&format!("{what}: http_read_timeout"), text)?;
+    }
+    Ok(options)
 }
 
 fn rule(Block { label, body }: Block) -> Result<Rule, String> {

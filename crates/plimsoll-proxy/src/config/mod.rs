@@ -8,6 +8,7 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http::HeaderName;
 use plimsoll::Mode;
@@ -48,6 +49,16 @@ pub struct ListenerOptions {
     pub address: SocketAddr,
     /// Certificate and key; `None` for plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// How long a client may be waited for in all while it sends a body; each 16 KiB
+    /// that came buy it a second more.
+    pub body_time_max: Duration,
+}
+
+impl ListenerOptions {
+    /// Plain HTTP, and the 30 s for a body that Vault gives.
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None, body_time_max: Duration::from_secs(30) }
+    }
 }
 
 /// The file is not one that a proxy can be run from. One line.
@@ -67,7 +78,7 @@ impl Config {
     /// Everything at its default.
     pub fn new(upstream: UpstreamUrl) -> Self {
         Self {
-            listeners: vec![ListenerOptions { address: DEFAULT_ADDRESS, tls: None }],
+            listeners: vec![ListenerOptions::plain(DEFAULT_ADDRESS)],
             health_listen: None,
             upstream: UpstreamOptions::new(upstream),
             protection: Mode::Enforce,

@@ -46,8 +46,9 @@ listener "tcp" {
   tls_key_file  = "/etc/tls.key"
 }
 listener "tcp" {
-  address     = "127.0.0.1:8101"
-  tls_disable = true
+  address           = "127.0.0.1:8101"
+  tls_disable       = true
+  http_read_timeout = "5s"
 }
 health_listen   = "127.0.0.1:8102"
 trusted_proxies = ["10.0.0.0/8"]
@@ -70,7 +71,8 @@ rule "export" {
     assert_eq!(config.upstream.kind.0, Some(UpstreamKind::Vault));
     assert_eq!(config.upstream.answer_time_max.as_secs(), 90);
     assert!(config.upstream.tls.identity.is_some());
-    assert_eq!(config.listeners.len(), 2);
+    let times: Vec<_> = config.listeners.iter().map(|l| l.body_time_max.as_secs()).collect();
+    assert_eq!(times, [30, 5]);
     assert_eq!(config.protection, Mode::Monitor);
     assert!(config.forwarding.is_proxy("10.1.2.3".parse().expect("valid")));
     let gates: Vec<_> = config.rules.iter().map(|rule| rule.gate.as_deref()).collect();

@@ -14,7 +14,7 @@ mod hop;
 #[cfg(test)]
 mod tests;
 
-use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE, VIA};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE, VIA};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, response};
@@ -23,6 +23,8 @@ pub(crate) use self::forwarded::Origin;
 
 /// Proxies of this kind that a request may have passed; more of them are a loop.
 const HOPS_MAX: usize = 8;
+/// Header fields of a request, in whichever version of HTTP.
+const FIELDS_MAX: usize = 100;
 /// How this proxy calls itself in `Via` and `Proxy-Status`.
 pub(crate) const PSEUDONYM: &str = "plimsoll";
 
@@ -32,6 +34,12 @@ pub(crate) enum BadHead {
     /// 400: whose request it is could be read in two ways.
     #[error("the request names its host {0}")]
     Host(&'static str),
+    /// 400: where its body ends could be read in two ways.
+    #[error("the request announces the length of its body twice or in no valid way")]
+    Length,
+    /// 431: over HTTP/1.1 the listener counts them.
+    #[error("the request has more than {FIELDS_MAX} header fields")]
+    Fields,
     /// 400: neither a path nor a URI.
     #[error("the request target is neither a path nor an http or https URI")]
     Target,
@@ -50,7 +58,8 @@ impl BadHead {
     /// Its status code.
     pub(crate) const fn status(self) -> http::StatusCode {
         match self {
-            Self::Host(_) | Self::Target => http::StatusCode::BAD_REQUEST,
+            Self::Host(_) | Self::Length | Self::Target => http::StatusCode::BAD_REQUEST,
+            Self::Fields => http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method | Self::Upgrade => http::StatusCode::NOT_IMPLEMENTED,
             Self::Loop => http::StatusCode::LOOP_DETECTED,
         }
@@ -79,6 +88,9 @@ pub(crate) fn normalise(parts: &mut Parts) -> Result<(), BadHead> {
     if !path.as_str().starts_with('/') {
         return Err(BadHead::Target);
     }
+    if parts.headers.len() > FIELDS_MAX {
+        return Err(BadHead::Fields);
+    }
     let host = authority::host(parts)?;
     if wants_upgrade(&parts.headers) {
         return Err(BadHead::Upgrade);
@@ -89,6 +101,9 @@ pub(crate) fn normalise(parts: &mut Parts) -> Result<(), BadHead> {
     parts.uri = Uri::from(path);
     let headers = &mut parts.headers;
     hop::strip(headers);
+    if !has_one_length(headers) {
+        return Err(BadHead::Length);
+    }
     // The listener has answered it, or will when the body is asked for.
     headers.remove(EXPECT);
     join_cookies(headers);
@@ -137,6 +152,16 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
         let offer = offer.trim_ascii();
         !offer.is_empty() && !offer.eq_ignore_ascii_case(b"h2c")
     })
+}
+
+/// Or none. Over HTTP/1.1 the listener has seen to it; over HTTP/2 a body ends without
+/// the field, but the upstream will go by it.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| {
+        !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    lengths.next().is_none_or(is_number) && lengths.next().is_none()
 }
 
 fn hops(headers: &HeaderMap) -> usize {

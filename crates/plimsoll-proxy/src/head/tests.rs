@@ -1,4 +1,3 @@
-use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 
 use super::*;
@@ -76,6 +75,20 @@ fn a_length_beside_chunks_is_dropped() {
     let mut parts = response.into_parts().0;
     answer(&mut parts);
     assert!(parts.headers.is_empty());
+}
+
+#[test]
+fn a_length_is_a_number_and_said_once() {
+    let length = |lengths: &[&str]| {
+        let request =
+            lengths.iter().fold(get("/"), |get, length| get.header(CONTENT_LENGTH, *length));
+        normalised(request).map(|_| ())
+    };
+    assert_eq!(length(&["5"]), Ok(()));
+    for bad in [&["5", "6"][..], &["5", "5"], &["5, 5"], &["+5"], &["-5"], &["0x5"], &[""], &["5 "]]
+    {
+        assert_eq!(length(bad), Err(BadHead::Length), "{bad:?}");
+    }
 }
 
 #[test]

@@ -15,7 +15,6 @@ mod error;
 mod kind;
 
 use core::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,7 +119,9 @@ impl UpstreamOptions {
 pub(crate) struct Upstream {
     client: Client<Connector, Upload>,
     target: Target,
-    kind: Arc<KnownKind>,
+    kind: KnownKind,
+    /// Nobody need ask for it.
+    kind_is_configured: bool,
     answer_time_max: Duration,
 }
 
@@ -159,7 +160,8 @@ impl Upstream {
         Ok(Self {
             client,
             target: Target { scheme, authority, host: options.host.clone() },
-            kind: Arc::new(KnownKind::new(options.kind.0)),
+            kind: KnownKind::new(options.kind.0),
+            kind_is_configured: options.kind.0.is_some(),
             answer_time_max: options.answer_time_max,
         })
     }
@@ -207,16 +209,27 @@ impl Upstream {
         }
     }
 
+    pub(crate) const fn kind_is_configured(&self) -> bool {
+        self.kind_is_configured
+    }
+
+    /// Takes what was known of the same upstream for true until it is asked again: a
+    /// Vault's logins must not share a gate with its writes for that long.
+    pub(crate) fn remember(&self, earlier: &Self) {
+        let same = self.target.authority == earlier.target.authority;
+        if let (true, None, Some(kind)) = (same, self.kind(), earlier.kind()) {
+            self.kind.set(kind);
+        }
+    }
+
     /// Asks the upstream what it is until it says so.
     pub(crate) async fn recognise(&self) -> UpstreamKind {
         loop {
-            if let Some(kind) = self.kind() {
+            if let Ok(Some(kind)) = timeout(PROBE_TIME_MAX, self.probe()).await {
+                self.kind.set(kind);
                 return kind;
             }
-            match timeout(PROBE_TIME_MAX, self.probe()).await {
-                Ok(Some(kind)) => self.kind.set(kind),
-                _ => sleep(PROBE_INTERVAL).await,
-            }
+            sleep(PROBE_INTERVAL).await;
         }
     }
 

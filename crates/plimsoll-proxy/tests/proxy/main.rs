@@ -2,6 +2,7 @@
 //! servers on the other.
 
 mod broken;
+mod http2;
 mod passing;
 mod shapes;
 mod streams;

@@ -2,47 +2,7 @@
 //! brought to one form. What never happens is that the upstream sees two requests
 //! where the proxy saw one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crate::support::{Proxy, head, raw};
-
-/// A proxy before an upstream that counts the requests it reads and reads their bodies
-/// as chunks or by length, as it is told.
-fn counted() -> (Proxy, Arc<AtomicUsize>) {
-    let count = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&count);
-    let upstream = raw(move |mut stream| {
-        use std::io::{Read, Write};
-        loop {
-            let head = head(&mut stream);
-            if head.is_empty() {
-                return;
-            }
-            seen.fetch_add(1, Ordering::SeqCst);
-            let lower = head.to_ascii_lowercase();
-            let chunked = lower.contains("transfer-encoding: chunked");
-            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
-            assert!(!(chunked && length.is_some()), "framed twice: {head}");
-            if let Some(length) = length {
-                let mut body = vec![0; length.parse().expect("a number")];
-                if stream.read_exact(&mut body).is_err() {
-                    return;
-                }
-            }
-            if chunked {
-                let mut body = Vec::new();
-                let mut byte = [0];
-                while !body.ends_with(b"0\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
-                    body.push(byte[0]);
-                }
-                assert!(!body.contains(&b';'), "a chunk extension went through");
-            }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
-    (Proxy::before(upstream), count)
-}
+use crate::support::counted;
 
 fn statuses(answer: &str) -> Vec<&str> {
     answer.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect()
@@ -92,10 +52,12 @@ fn what_could_be_read_in_two_ways_is_refused() {
             ),
         ),
     ] {
-        let (proxy, _) = counted();
+        let (proxy, count) = counted();
         let answer = proxy.talk(&request);
         let refused = statuses(&answer).iter().all(|status| ["400", "501", "502"].contains(status));
         assert!(refused && !answer.contains(" 200 "), "{what}: {answer:?}");
+        // The head before a chunk that is none may have been passed on.
+        assert!(count() <= usize::from(what.contains("chunk size")), "{what}");
         proxy.until_idle();
     }
 }
@@ -117,6 +79,14 @@ fn what_has_one_meaning_is_brought_to_one_form() {
             "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n",
         ),
         (
+            "a field of the message named as one of the connection",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close, content-length, host\r\nContent-Length: 5\r\n\r\nhello",
+        ),
+        (
+            "a request behind a body that is refused unread",
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Vault-AOP-Force-Reject: true\r\nContent-Length: 100000\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
+        (
             "a target that is a URI",
             "GET http://a/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         ),
@@ -128,9 +98,9 @@ fn what_has_one_meaning_is_brought_to_one_form() {
         let (proxy, count) = counted();
         let answer = proxy.talk(request);
         // Refusing is as safe as normalising; guessing is not.
-        assert!(["200", "400"].contains(&statuses(&answer)[0]), "{what}: {answer:?}");
+        assert!(["200", "400", "503"].contains(&statuses(&answer)[0]), "{what}: {answer:?}");
         assert_eq!(statuses(&answer).len(), 1, "{what}: {answer:?}");
-        assert!(count.load(Ordering::SeqCst) <= 1, "{what}");
+        assert!(count() <= 1, "{what}");
         proxy.until_idle();
     }
 }

@@ -1,12 +1,13 @@
 //! Starting, recognising, reloading, draining, and TLS to the upstream.
 
 use std::io::{Read, Write};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use plimsoll::Mode;
 use plimsoll_listener::{ClientAuth, ClientTls, Listener, ListenerConfig, TlsConfig};
 use plimsoll_proxy::config::Config;
 use plimsoll_proxy::{Source, UpstreamKind};
@@ -71,6 +72,145 @@ fn a_drain_finishes_what_was_accepted() {
     client.read_to_string(&mut answer).expect("an answer");
     assert!(answer.ends_with("done"), "{answer}");
     stopping.join().expect("stopped");
+}
+
+#[test]
+fn a_reload_takes_over_rules_identities_and_words() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("proxy.hcl");
+    let source = Source { file: Some(file.clone()), ..Source::default() };
+    let upstream = format!("upstream {{\n  address = \"http://{}\"\n", mirror());
+    std::fs::write(&file, format!("{upstream}  kind = \"http\"\n}}\n")).expect("written");
+    let proxy = Proxy::start(source.read().expect("valid"));
+    let forced = |headers: &str| {
+        let headers = format!("X-Vault-AOP-Force-Reject: true\r\n{headers}");
+        proxy.talk(&get("/v1/reports/x", &headers))
+    };
+    let seen = |answer: &str| answer.contains("x-forwarded-for: 192.0.2.7, 127.0.0.1");
+    let claim = "X-Forwarded-For: 192.0.2.7\r\n";
+    assert!(forced("").contains("\"gate\":\"upstream.reads\""));
+    assert!(!seen(&proxy.talk(&get("/", claim))));
+    let more = "trusted_proxies = [\"127.0.0.0/8\"]\nflow_header = \"X-Team\"\n\
+                status_page = \"https://status.example\"\n\
+                rule \"export\" {\n  path_prefix = \"/v1/reports/\"\n}\n";
+    std::fs::write(&file, format!("{upstream}  kind = \"vault\"\n}}\n{more}")).expect("written");
+    proxy.server().reload(&source);
+    let refused = forced("X-Team: a\r\n");
+    assert!(refused.contains("\"gate\":\"upstream.export\""), "{refused}");
+    assert!(refused.contains("<https://status.example>; rel=\"status\""), "{refused}");
+    assert!(refused.contains("{\"code\":\"overloaded\",\"errors\""), "a Vault's: {refused}");
+    assert!(seen(&proxy.talk(&get("/", claim))));
+    assert!(proxy.health().contains("\"upstream_kind\":\"vault\""));
+}
+
+#[test]
+fn a_reload_does_not_forget_what_is_behind() {
+    let health = "{\"initialized\":true,\"sealed\":false,\"standby\":false}";
+    // Answers as a Vault until it has been recognised, and then hangs.
+    let (known, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = raw(move |mut stream| {
+        head(&mut stream);
+        let length = health.len();
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{health}");
+        let _ = wait.lock().expect("held by no other").recv();
+    });
+    let source = Source {
+        upstream: Some(format!("http://{upstream}").parse().expect("a URL")),
+        ..Source::default()
+    };
+    let proxy = Proxy::start(source.read().expect("valid"));
+    let is_vault = || proxy.health().contains("\"upstream_kind\":\"vault\"");
+    until(is_vault);
+    proxy.server().reload(&source);
+    assert!(is_vault());
+    drop(known);
+}
+
+#[test]
+fn monitoring_counts_what_it_would_refuse_and_refuses_nothing() {
+    const REQUESTS: usize = 300;
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = raw(move |mut stream| {
+        head(&mut stream);
+        let _ = wait.lock().expect("held by no other").recv();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    let proxy = Proxy::with(upstream, |config| config.protection = Mode::Monitor);
+    let mut clients: Vec<_> = (0..REQUESTS)
+        .map(|_| {
+            let mut client = connect(proxy.address);
+            client.write_all(get("/", "").as_bytes()).expect("sent");
+            client
+        })
+        .collect();
+    until(|| proxy.metric("plimsoll_proxy_at_upstream") == REQUESTS as f64);
+    assert!(proxy.metric("plimsoll_gate_reject_fraction{gate=\"upstream.reads\"}") > 0.0);
+    drop(go);
+    for client in &mut clients {
+        assert!(head(client).starts_with("HTTP/1.1 200 "));
+    }
+    proxy.until_idle();
+}
+
+#[test]
+fn what_the_upstream_says_of_its_load_is_understood() {
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+    let sealed = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    let many = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    let (http, vault) = (UpstreamKind::Http, UpstreamKind::Vault);
+    for (kind, answer, outcome) in [
+        (http, busy, "overloaded"),
+        (vault, busy, "overloaded"),
+        (http, many, "overloaded"),
+        // A client's quota.
+        (vault, many, "answered"),
+        (http, sealed, "overloaded"),
+        (vault, sealed, "failed"),
+        (http, "HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n", "timed_out"),
+        (http, "HTTP/1.1 502 Broken\r\nContent-Length: 0\r\n\r\n", "failed"),
+        (http, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "answered"),
+    ] {
+        let proxy = Proxy::with(saying(answer), |config| config.upstream.kind.0 = Some(kind));
+        assert_eq!(proxy.talk(&get("/v1/x", ""))[..12], answer[..12]);
+        proxy.until_idle();
+        assert_eq!(proxy.metric(&format!("plimsoll_proxy_passed{{outcome=\"{outcome}\"}}")), 1.0);
+    }
+}
+
+#[test]
+fn clients_come_by_tls_and_with_certificates_if_that_is_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
+    let certificate = file("cert.pem", pair.cert.pem());
+    let key = file("key.pem", pair.signing_key.serialize_pem());
+    let mut config = Config::new(format!("http://{}", mirror()).parse().expect("a URL"));
+    config.upstream.kind.0 = Some(UpstreamKind::Http);
+    let tls = TlsConfig::new(&certificate, &key);
+    let proxy =
+        Proxy::start_with_tls(config, Some(tls.with_client_ca(&certificate, ClientAuth::Required)));
+    let talk = |identity| -> std::io::Result<String> {
+        let tls = ClientTls { ca: Some(certificate.clone()), identity }.load().expect("valid");
+        let name = "localhost".try_into().expect("a name");
+        let session = rustls::ClientConnection::new(Arc::new(tls), name).expect("a session");
+        let mut stream = rustls::StreamOwned::new(session, connect(proxy.address));
+        stream.write_all(get("/", "").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = talk(Some((certificate.clone(), key.clone()))).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for told in ["x-forwarded-proto: https", "proto=https"] {
+        assert!(answer.contains(told), "{answer}");
+    }
+    assert!(talk(None).is_err());
 }
 
 async fn hello(_: Request<Incoming>) -> Response<Body> {

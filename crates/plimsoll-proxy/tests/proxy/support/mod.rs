@@ -1,17 +1,21 @@
 //! A proxy, upstreams to put behind it, and clients that write bytes.
 
+pub(crate) mod h2;
+
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
-use plimsoll_listener::{Listener, ListenerConfig};
-use plimsoll_proxy::config::{Config, ListenerOptions};
+use plimsoll_listener::{Listener, ListenerConfig, TlsConfig};
+use plimsoll_proxy::config::Config;
 use plimsoll_proxy::{ProxyServer, UpstreamKind};
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +42,14 @@ impl Proxy {
         Self::start(config)
     }
 
-    pub(crate) fn start(mut config: Config) -> Self {
-        config.listeners = vec![ListenerOptions { address: ANY, tls: None }];
+    pub(crate) fn start(config: Config) -> Self {
+        Self::start_with_tls(config, None)
+    }
+
+    pub(crate) fn start_with_tls(mut config: Config, tls: Option<TlsConfig>) -> Self {
+        config.listeners.truncate(1);
+        config.listeners[0].address = ANY;
+        config.listeners[0].tls = tls;
         config.health_listen = Some(ANY);
         let server = ProxyServer::start(&config).expect("starts");
         let (address, health) = (server.addresses()[0], server.health_address().expect("one"));
@@ -175,6 +185,48 @@ pub(crate) fn mirror() -> SocketAddr {
             }
         }
     })
+}
+
+/// A proxy before an upstream that counts the requests it reads and reads their bodies
+/// as chunks or by length, as it is told.
+pub(crate) fn counted() -> (Proxy, impl Fn() -> usize) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    let upstream = raw(move |mut stream| {
+        loop {
+            let head = head(&mut stream);
+            if head.is_empty() {
+                return;
+            }
+            seen.fetch_add(1, Ordering::SeqCst);
+            let lower = head.to_ascii_lowercase();
+            let chunked = lower.contains("transfer-encoding: chunked");
+            let lengths: Vec<_> =
+                lower.lines().filter_map(|line| line.strip_prefix("content-length: ")).collect();
+            assert!(lengths.len() + usize::from(chunked) <= 1, "framed twice: {head}");
+            if let Some(length) = lengths.first() {
+                let mut body = vec![0; length.parse().expect("a number")];
+                if stream.read_exact(&mut body).is_err() {
+                    return;
+                }
+            }
+            if chunked {
+                let mut body = Vec::new();
+                let mut byte = [0];
+                while !body.ends_with(b"0\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+                    body.push(byte[0]);
+                }
+                assert!(!body.contains(&b';'), "a chunk extension went through");
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    (Proxy::before(upstream), move || count.load(Ordering::SeqCst))
+}
+
+/// Sends back the body it is sent, as it comes.
+pub(crate) async fn echo(request: Request<Incoming>) -> Response<Body> {
+    Response::new(request.into_body().boxed())
 }
 
 /// A real server: hyper.
