@@ -101,35 +101,59 @@ def dev_server(*options, prefix=(), process=False, directory=None):
             end(process)
 
 
-@contextlib.contextmanager
-def bao_server():
-    """The real OpenBao on raft storage, initialised and unsealed; yields port and root token."""
-    port, cluster = free_port(), free_port()
-    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+class Bao:
+    """A real OpenBao on raft storage, initialised and unsealed, that can be killed and started."""
+
+    def __init__(self, directory):
+        self.directory, self.port, cluster = directory, free_port(), free_port()
         os.mkdir(os.path.join(directory, "raft"))
-        config = os.path.join(directory, "bao.hcl")
-        with open(config, "w") as file:
+        with open(os.path.join(directory, "bao.hcl"), "w") as file:
             file.write(
                 f'storage "raft" {{\n  path = "{directory}/raft"\n  node_id = "n1"\n}}\n'
-                f'listener "tcp" {{\n  address = "127.0.0.1:{port}"\n'
+                f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n'
                 f'  cluster_address = "127.0.0.1:{cluster}"\n  tls_disable = true\n}}\n'
-                f'api_addr = "http://127.0.0.1:{port}"\ncluster_addr = "http://127.0.0.1:{cluster}"\n'
-                "disable_mlock = true\n")
-        with open(os.path.join(directory, "log"), "wb") as log:
-            process = subprocess.Popen(["bao", "server", f"-config={config}"], stdout=log, stderr=log)
-        try:
-            wait_until_up(port, process)
-            api = Api(port, token=None, timeout=30)
+                f'api_addr = "http://127.0.0.1:{self.port}"\n'
+                f'cluster_addr = "http://127.0.0.1:{cluster}"\ndisable_mlock = true\n')
+        self.process, self.key, self.token = None, None, None
+
+    def start(self):
+        """Returns when it is active."""
+        command = ["bao", "server", f"-config={self.directory}/bao.hcl"]
+        with open(os.path.join(self.directory, "log"), "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_until_up(self.port, self.process)
+        api = Api(self.port, token=None, timeout=30)
+        if self.key is None:
             keys = api.must("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
-            api.must("PUT", "sys/unseal", {"key": keys["keys_base64"][0]})
-            deadline = time.monotonic() + 30
-            while api.call("GET", "sys/health")[0] != 200:
-                if time.monotonic() > deadline:
-                    raise RuntimeError("OpenBao did not become active")
-                time.sleep(0.1)
-            yield port, keys["root_token"]
+            self.key, self.token = keys["keys_base64"][0], keys["root_token"]
+        api.must("PUT", "sys/unseal", {"key": self.key})
+        deadline = time.monotonic() + 30
+        while api.call("GET", "sys/health")[0] != 200:
+            if time.monotonic() > deadline:
+                raise RuntimeError("OpenBao did not become active")
+            time.sleep(0.05)
+        api.close()
+
+
+@contextlib.contextmanager
+def bao():
+    """An OpenBao that is active."""
+    with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as directory:
+        server = Bao(directory)
+        try:
+            server.start()
+            yield server
         finally:
-            end(process)
+            if server.process:
+                server.process.send_signal(signal.SIGCONT)
+                end(server.process)
+
+
+@contextlib.contextmanager
+def bao_server():
+    """The same; yields its port and root token."""
+    with bao() as server:
+        yield server.port, server.token
 
 
 def load(port, operation, *options, token=TOKEN):

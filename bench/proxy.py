@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 
-from bench.harness import BINARY, bao_server, end, free_port, load, rate, row, worst
+from bench.harness import BINARY, bao, bao_server, end, free_port, load, rate, row, worst
 
 PEERS = ["direct", "envoy", "haproxy-16", "haproxy-48", "haproxy-128", "haproxy-256", "plimsoll"]
 WIDTHS = (22, 13, 13, 13, 13, 13, 13, 16)
@@ -380,27 +380,61 @@ def broken(options):
                 mark(rss_mib(running.pid) <= first + 16))
 
 
-def hang(options):
-    """OpenBao stopped for 10 s in the middle of 300 logins a second."""
-    with bao_server() as (upstream, token), peer("plimsoll", upstream) as (port, _):
-        with open(f"/proc/self/task/{os.getpid()}/children") as children:
-            pids = [int(pid) for pid in children.read().split()]
-        bao = next(pid for pid in pids if open(f"/proc/{pid}/comm").read().startswith("bao"))
-        stop = threading.Timer(5, os.kill, (bao, signal.SIGSTOP))
-        go_on = threading.Timer(15, os.kill, (bao, signal.SIGCONT))
-        stop.start()
-        go_on.start()
-        report = load(port, "approle-login", "--phases", "22s:300", "--timeout", "5s",
-                      "--in-flight-max", "12000", token=token)
-    ok = [second["outcomes"]["ok"] for second in report["seconds"]]
-    back = next((i for i in range(15, 22) if all(n >= 285 for n in ok[i:22])), None)
-    row("OpenBao hangs for 10 s", "ok/s before", "in it", "after", "back after s")
-    row("plimsoll", f"{ok[3]}", f"{sum(ok[6:15]) / 9:.0f}", f"{ok[20]}",
-        "-" if back is None else back - 15, "<= 3", mark(back is not None and back <= 18))
+def hangs(bao):
+    """It hangs for 10 s."""
+    bao.process.send_signal(signal.SIGSTOP)
+    time.sleep(10)
+    bao.process.send_signal(signal.SIGCONT)
+
+
+def is_killed(bao):
+    """It is killed, started again at once, and unsealed."""
+    end(bao.process, signal.SIGKILL)
+    bao.start()
+
+
+def is_away(bao):
+    """It refuses connections for 10 s, and is sealed until it is unsealed."""
+    end(bao.process, signal.SIGKILL)
+    time.sleep(10)
+    bao.start()
+
+
+# Seconds before an OpenBao gets into trouble, and after it must be out of it.
+BEFORE, AFTER = 5, 9
+
+
+def trouble(options):
+    """OpenBao hangs, is killed, refuses connections: at what fits, and in an overload."""
+    row("OpenBao in trouble", "logins/s", "ok/s before", "away for s", "ok/s after",
+        "at capacity after s", widths=WIDTHS)
+    for happens in [hangs, is_killed, is_away]:
+        for offered in [300, 1000]:
+            with bao() as server, peer("plimsoll", server.port) as (port, _):
+                report = {}
+                begin = time.monotonic()
+                loading = threading.Thread(target=lambda: report.update(load(
+                    port, "approle-login", "--phases", f"{BEFORE + AFTER + 12}s:{offered}",
+                    "--timeout", "5s", "--in-flight-max", "12000", token=server.token)))
+                loading.start()
+                time.sleep(BEFORE)
+                happens(server)
+                back = time.monotonic() - begin
+                loading.join()
+            ok = [second["outcomes"]["ok"] for second in report["seconds"]]
+            usual = sum(ok[1:BEFORE - 1]) / (BEFORE - 2)
+            # Chance makes a tenth of what is answered in a second of an overload.
+            enough = usual * (0.95 if offered == 300 else 0.8)
+            after = [i for i in range(int(back), len(ok) - 1) if min(ok[i:i + 2]) >= enough]
+            took = max(after[0] - back, 0.0) if after else float("inf")
+            late = ok[int(back) + 3:int(back) + AFTER]
+            row(happens.__name__.replace("_", " "), offered, f"{usual:.0f}",
+                f"{back - BEFORE:.1f}", f"{sum(late) / max(len(late), 1):.0f}", f"{took:.1f}",
+                mark(took <= 2), widths=WIDTHS)
 
 
 PARTS = {"storm": storm, "reads": reads, "hog": hog, "fivefold": fivefold, "overhead": overhead,
-         "broken": broken, "hang": hang}
+         "broken": broken, "trouble": trouble}
 
 
 def main():

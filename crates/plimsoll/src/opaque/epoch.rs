@@ -60,6 +60,11 @@ impl Epoch {
         }
     }
 
+    /// Begins again: what was counted is to say nothing.
+    pub(crate) fn restart(&mut self, settling: u32) {
+        *self = Self::new(self.limit, settling, self.wanted);
+    }
+
     /// So many were in flight since the last call.
     pub(crate) fn pass(&mut self, now: Timestamp, in_flight: u32) {
         self.in_flight += f64::from(in_flight) * now.since(self.seen).as_secs_f64();

@@ -42,8 +42,10 @@ const PRICE_MAX: f64 = 0.25;
 const LOST_MAX: f64 = 0.125;
 /// by this much.
 const CUT: f64 = 0.8;
-/// The upstream hangs when nothing ended for so many mean latencies.
-const STALL_LATENCIES: f64 = 3.0;
+/// The upstream hangs when it owes answers and gave none for so many mean latencies,
+const HANG_LATENCIES: f64 = 3.0;
+/// and, where that is to be forgotten afterwards, for this part of the patience.
+const HANG_PATIENCE: f64 = 0.2;
 /// As long as nothing is known, how many may wait, over the limit.
 const ROOM_UNPROVEN: f64 = 2.0;
 /// The fewest that may wait.
@@ -81,7 +83,10 @@ pub(crate) struct Law {
     trial: Option<Trial>,
     /// The limit did not bind of late.
     resting: bool,
-    last_end: Timestamp,
+    /// Since when an answer is owed: the last one, or the first request after a rest.
+    owed_since: Timestamp,
+    /// The last hang was over then.
+    hung_until: Timestamp,
 }
 
 impl Law {
@@ -101,7 +106,8 @@ impl Law {
             epoch: Epoch::new(center as u32, 1, center as u32),
             trial: None,
             resting: true,
-            last_end: Timestamp::ZERO,
+            owed_since: Timestamp::ZERO,
+            hung_until: Timestamp::ZERO,
         }
     }
 
@@ -133,20 +139,31 @@ impl Law {
 
     /// Whether the upstream seems to hang.
     pub(crate) fn stalled(&self, now: Timestamp, in_flight: u32) -> bool {
-        let quiet = now.since(self.last_end).as_secs_f64();
-        in_flight >= self.limit && quiet > STALL_LATENCIES * self.latency
+        in_flight >= self.limit && self.owed(now) > HANG_LATENCIES * self.latency
+    }
+
+    /// For how many seconds an answer has been due.
+    fn owed(&self, now: Timestamp) -> f64 {
+        now.since(self.owed_since).as_secs_f64()
     }
 
     pub(crate) fn ended(&mut self, now: Timestamp, start: Start, outcome: Outcome, in_flight: u32) {
-        self.last_end = now;
+        self.epoch.pass(now, in_flight);
+        let hung = (HANG_LATENCIES * self.latency).max(HANG_PATIENCE * self.patience);
+        if self.owed(now) > hung {
+            // Nothing that began before says how many requests it carries.
+            self.epoch.restart(in_flight);
+            self.hung_until = now;
+        }
         let seconds = now.since(start.at).as_secs_f64();
         if outcome == Outcome::Answered {
+            self.owed_since = now;
             learn(&mut self.latency, seconds, ALPHA);
-            if start.in_flight.max(in_flight) <= self.limit / 4 {
+            let light = start.in_flight.max(in_flight) <= self.limit / 4;
+            if light && start.at >= self.hung_until {
                 learn(&mut self.latency_light, seconds, ALPHA_LIGHT);
             }
         }
-        self.epoch.pass(now, in_flight);
         if let Some(measured) = self.epoch.ended(now, seconds, outcome) {
             self.measured(&measured, in_flight);
         }
@@ -154,6 +171,9 @@ impl Law {
 
     /// One more is in flight.
     pub(crate) fn started(&mut self, now: Timestamp, in_flight: u32) {
+        if in_flight == 1 {
+            self.owed_since = now;
+        }
         self.epoch.pass(now, in_flight.saturating_sub(1));
     }
 

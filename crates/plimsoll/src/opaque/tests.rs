@@ -196,6 +196,58 @@ fn a_broken_upstream_teaches_nothing() {
     assert_eq!(gate.snapshot(at(10_000)).limit, before);
 }
 
+/// Fills the gate every millisecond, answers nobody, and ends everybody after five
+/// seconds: in a hang clients go, or time out. Returns who is still there.
+fn hang(gate: &OpaqueGate<Named>, begin: u64, lasting: u64, outcome: Outcome) -> Vec<Ticket> {
+    let mut inside = std::collections::VecDeque::new();
+    for ms in begin..begin + lasting {
+        while let Ok(Entry::Started(ticket)) =
+            gate.enter(at(ms), &demand(ms, Class::Normal), || Named(0, Told::default()))
+        {
+            inside.push_back(ticket);
+        }
+        while let Some(oldest) = inside.pop_front_if(|ticket| ticket.started() <= at(ms - 5_000)) {
+            oldest.end(at(ms), outcome);
+        }
+    }
+    inside.into()
+}
+
+#[test]
+fn a_hang_teaches_nothing() {
+    for outcome in [Outcome::Cancelled, Outcome::TimedOut] {
+        let gate = gate(4096);
+        storm(&gate, 20, 10_000, 3_000);
+        let before = gate.snapshot(at(13_000)).limit;
+        for ticket in hang(&gate, 13_000, 60_500, outcome) {
+            ticket.end(at(73_500), Outcome::Answered);
+        }
+        assert_eq!(gate.snapshot(at(73_500)).limit, before, "{outcome:?}");
+        let answered = storm(&gate, 20, 73_500, 2_000);
+        assert!(answered > 3_400, "{outcome:?}: {answered} of 4000");
+    }
+}
+
+#[test]
+fn all_in_flight_failing_at_once_teaches_nothing() {
+    let gate = gate(4096);
+    storm(&gate, 20, 10_000, 3_000);
+    let before = gate.snapshot(at(13_000)).limit;
+    // Killed; then connections are refused.
+    for ticket in hang(&gate, 13_000, 1, Outcome::Failed) {
+        ticket.end(at(13_001), Outcome::Failed);
+    }
+    for ms in 13_002..16_000 {
+        let demand = demand(ms, Class::Normal);
+        started(gate.enter(at(ms), &demand, || Named(0, Told::default())))
+            .end(at(ms), Outcome::Failed);
+    }
+    let answered = storm(&gate, 20, 16_000, 2_000);
+    assert!(answered > 3_400, "{answered} of 4000");
+    let after = gate.snapshot(at(18_000)).limit;
+    assert!((before / 2..=before * 2).contains(&after), "{before}, then {after}");
+}
+
 #[test]
 fn who_takes_the_upstreams_time_gives_way_to_who_does_not() {
     let (gate, told) = (gate(2), Told::default());
