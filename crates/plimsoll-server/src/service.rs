@@ -21,7 +21,6 @@ use plimsoll_http::idempotency::IdempotencyKey;
 use plimsoll_http::refusal::{Face, respond};
 use plimsoll_store::Revision;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault, VaultError};
-use serde_json::Value;
 use tower::Service;
 
 use crate::classify::{VaultRoutes, patience, remote};
@@ -260,7 +259,7 @@ impl Api {
 
     async fn metrics(&self, parts: &Parts) -> HttpResponse {
         if !self.open.metrics
-            && let Some(denied) = self.shared.denial(parts, "sys/metrics", "read").await
+            && let Some(denied) = self.shared.denial(parts, Operation::Read, "sys/metrics").await
         {
             return denied;
         }
@@ -276,7 +275,8 @@ impl Api {
 
     async fn in_flight(&self, parts: &Parts) -> HttpResponse {
         if !self.open.in_flight
-            && let Some(denied) = self.shared.denial(parts, "sys/in-flight-req", "read").await
+            && let Some(denied) =
+                self.shared.denial(parts, Operation::Read, "sys/in-flight-req").await
         {
             return denied;
         }
@@ -286,30 +286,22 @@ impl Api {
 
 impl Shared {
     /// The answer to a caller who may not do something to a path that the vault
-    /// itself does not serve: the vault is asked for its capabilities there.
+    /// itself does not serve.
     pub(crate) async fn denial(
         &self,
         parts: &Parts,
+        operation: Operation,
         path: &str,
-        wanted: &str,
     ) -> Option<HttpResponse> {
         let mut request: VaultRequest =
             match face::decode(parts, b"", remote(parts), &Meter::unlimited()) {
                 Ok(request) => request,
                 Err(error) => return Some(face::unreadable(&error)),
             };
-        request.operation = Operation::Write;
-        request.path = "sys/capabilities-self".to_owned();
-        request.data.insert("paths".to_owned(), Value::from(vec![path]));
+        (request.operation, request.path) = (operation, path.to_owned());
         let id = request.id.clone();
-        let granted = match self.vault.handle(request, None).await {
-            Ok(response) => response.data.and_then(|mut data| data.remove(path)),
-            Err(error) => return Some(face::error(&*self.face, &parts.headers, &id, &error)),
-        };
-        let granted = granted.as_ref().and_then(Value::as_array).is_some_and(|capabilities| {
-            capabilities.iter().any(|capability| capability == wanted || capability == "root")
-        });
-        if granted { None } else { Some(message(403, "permission denied")) }
+        let error = self.vault.permit(request).await.err()?;
+        Some(face::error(&*self.face, &parts.headers, &id, &error))
     }
 
     /// Keeps a processor busy.

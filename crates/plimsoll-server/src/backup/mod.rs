@@ -1,9 +1,9 @@
 //! `sys/storage/raft/snapshot`: saving and restoring as Vault's clients do it.
 //!
 //! Both directions stream, so they do not pass the door, which holds a whole body:
-//! the token is asked for its capabilities on the path instead, as a request of its
-//! own. Saving takes nothing from the write gate; a restore replaces the store as a
-//! whole when the snapshot has been read to its end and found right.
+//! the vault is asked whether the token may instead. Saving takes nothing from the write
+//! gate; a restore replaces the store as a whole when the snapshot has been read to its
+//! end and found right.
 
 mod restore;
 mod save;
@@ -51,12 +51,12 @@ pub(crate) async fn answer(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let stack = stacks.current();
-    let capability = match operation {
-        Operation::Save => "read",
-        Operation::Restore { .. } => "update",
+    let wanted = match operation {
+        Operation::Save => plimsoll_vault::Operation::Read,
+        Operation::Restore { .. } => plimsoll_vault::Operation::Write,
     };
     let path = parts.uri.path().trim_start_matches("/v1/");
-    if let Some(denied) = stack.shared.denial(&parts, path, capability).await {
+    if let Some(denied) = stack.shared.denial(&parts, wanted, path).await {
         return whole(denied);
     }
     if stack.shared.vault.is_following() && operation != Operation::Save {

@@ -11,7 +11,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use plimsoll_daemon::clock;
 use plimsoll_store::snapshot::SnapshotError;
-use plimsoll_vault::{Recipient, VaultError};
+use plimsoll_vault::{Operation, Recipient, VaultError};
 use serde_json::{Map, Value, json};
 
 use crate::backup::Outgoing;
@@ -131,7 +131,7 @@ where
 
 async fn denied(replication: &Replication, parts: &Parts, path: &str) -> Option<HttpResponse> {
     let shared = &replication.stacks.current().shared;
-    shared.denial(parts, &format!("sys/replication/{path}"), "update").await
+    shared.denial(parts, Operation::Write, &format!("sys/replication/{path}")).await
 }
 
 fn text<'f>(fields: &'f Map<String, Value>, name: &str) -> Option<&'f str> {

@@ -289,6 +289,36 @@ fn health_tells_a_secondary_from_its_primary() {
     denied.is(403);
 }
 
+#[test]
+fn what_an_operator_does_here_is_audited_under_its_own_path() {
+    let server = server();
+    let log = server.dir.path().join("audit.log");
+    let device = json!({ "type": "file", "options": { "file_path": log } });
+    server.post("sys/audit/file", &device).is(204);
+    // Nothing else is needed, and nothing else is enough.
+    let policy = "path \"sys/replication/*\" { capabilities = [\"update\"] }";
+    server.post("sys/policies/acl/operator", &json!({ "policy": policy })).is(204);
+    let token = server
+        .token(&json!({ "policies": ["operator"], "no_default_policy": true, "no_parent": true }));
+    let ask = |method: &str, path: &str| server.call(method, path).token(&token).json(&json!({}));
+    ask("POST", &format!("{PRIMARY}/enable")).send().is(200);
+    ask("GET", "sys/storage/raft/snapshot").send().refuses(403, "permission denied");
+    server.get("sys/storage/raft/snapshot").is(200);
+    let audited = std::fs::read_to_string(log).unwrap();
+    let answers = audited.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let answers = answers.filter(|entry| entry["type"] == "response").map(|entry| {
+        let of = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        format!("{} {} {}", of("/request/operation"), of("/request/path"), of("/error").trim())
+    });
+    let denied = "1 error occurred:\n\t* permission denied";
+    let wanted = [
+        format!("update {PRIMARY}/enable "),
+        format!("read sys/storage/raft/snapshot {denied}"),
+        "read sys/storage/raft/snapshot ".to_owned(),
+    ];
+    assert_eq!(answers.skip(3).collect::<Vec<_>>(), wanted);
+}
+
 /// Until the secondary has taken over the quota.
 fn knows_quota(server: &Running, name: &str) {
     let label = format!("name=\"{name}\"");

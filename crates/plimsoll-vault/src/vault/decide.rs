@@ -29,6 +29,8 @@ pub(crate) struct Asked {
     pub(crate) prepared: Result<Prepared, VaultError>,
     /// For a request that is to be done once.
     pub(crate) once: Option<Once>,
+    /// Whether it is done elsewhere, once it is known that the caller may.
+    pub(crate) elsewhere: bool,
 }
 
 /// What was decided.
@@ -249,6 +251,10 @@ impl Vault {
             return Err(no_route(&request.path));
         };
         let Entered { who, authority } = entered;
+        if asked.elsewhere {
+            authority.check(request, || Ok(None))?;
+            return Ok(Response::default().into());
+        }
         let target = entry.target().ok_or_else(|| no_route(&request.path))?;
         let Target::Engine(engine) = target else {
             if !sys::is_open(request) {

@@ -73,8 +73,23 @@ impl Vault {
             Some(key) => Once::of(&*self.token_service()?, &request, key)?,
             None => None,
         };
-        let asked = Arc::new(Asked { request, prepared, once });
+        let asked = Arc::new(Asked { request, prepared, once, elsewhere: false });
         self.execute(asked, place).await
+    }
+
+    /// Whether the caller may do this to a path below `sys/` that is served outside of the
+    /// vault. A use of the token is counted, and the audit log has it under its own path.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub async fn permit(self: &Arc<Self>, request: Request) -> Result<(), VaultError> {
+        path::check(&request.path)?;
+        if self.is_sealed() {
+            return Err(VaultError::Sealed);
+        }
+        let prepared = Ok(Prepared::Nothing);
+        let asked = Arc::new(Asked { request, prepared, once: None, elsewhere: true });
+        self.execute(asked, None).await.map(drop)
     }
 
     /// Whether a request writes in the usual case, so that it needs a place in
