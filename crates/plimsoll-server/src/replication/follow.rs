@@ -26,7 +26,7 @@ use crate::replication::client::{Link, said};
 use crate::replication::local::Replica;
 use crate::replication::serve::STREAM_PATH;
 use crate::replication::status::State;
-use crate::replication::wire::{Frame, Frames};
+use crate::replication::wire::{Frame, Frames, stands_alone};
 use crate::stack::Stack;
 
 /// Groups that were handed over and are not on disk yet.
@@ -41,11 +41,6 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 const FREE_BYTES_MIN: u64 = 88 << 20;
 /// Acknowledgements on their way.
 const ACKS_MAX: usize = 256;
-
-/// A group that mentions one of these is applied alone: what it brings is needed to
-/// read what comes after it.
-const TAKEN_OVER: [&[u8]; 4] =
-    [b"core/keyring", b"core/audit", b"core/quotas", b"core/maintenance"];
 
 /// How following ended.
 enum End {
@@ -215,7 +210,7 @@ impl Follower<'_> {
     async fn hand_over(&mut self, shipment: Shipment) -> Result<(), End> {
         let (last, bytes) = (shipment.last_revision(), shipment.payload.len() as u64);
         self.replication.following.received(last, bytes);
-        let alone = TAKEN_OVER.iter().any(|key| shipment.mentions(key));
+        let alone = stands_alone(&shipment);
         self.under_way.push_back(self.stack.store.follow(shipment));
         if alone {
             while let Some(answer) = self.under_way.pop_front() {

@@ -20,6 +20,7 @@ mod local;
 mod primary;
 mod record;
 mod serve;
+mod shipper;
 mod status;
 mod wire;
 

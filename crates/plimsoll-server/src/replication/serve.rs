@@ -1,24 +1,20 @@
 //! What a primary does for a secondary that is connected.
 
-use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use plimsoll_daemon::clock;
 use plimsoll_http::identity::IdentityLayer;
-use plimsoll_store::ship::{LogReader, ReadLogError};
+use plimsoll_store::ship::ReadLogError;
 use plimsoll_store::{History, LogStore};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
@@ -31,12 +27,11 @@ use crate::replication::credentials::is_of;
 use crate::replication::forward::CLIENT_HEADER;
 use crate::replication::primary::Primary;
 use crate::replication::record::Record;
+use crate::replication::shipper::Shipper;
 use crate::replication::status::Shipping;
-use crate::replication::wire::{ACK_BYTES, Frame, PROTOCOL, encode};
+use crate::replication::wire::{ACK_BYTES, PROTOCOL};
 use crate::stack::Response;
 
-/// Between signs of life.
-pub(super) const HEARTBEAT: Duration = Duration::from_millis(200);
 /// Pieces of frames on their way to a connection.
 const PIECES_MAX: usize = 64;
 
@@ -169,10 +164,10 @@ impl Connection {
             acks.await;
             drop(ended);
         });
-        let shipper = Shipper { store, reader, shipping, pieces, role, retired, gone };
+        let shipper = Shipper { store, reader, next: first, shipping, pieces, role, retired, gone };
         let waits = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         // On a thread of its own: it reads files, and waits for nobody else.
-        self.replication.requests.spawn_blocking(move || shipper.run(first, &waits));
+        self.replication.requests.spawn_blocking(move || shipper.run(&waits));
         Ok(http::Response::new(Outgoing::Stream(body)))
     }
 
@@ -226,68 +221,6 @@ async fn acknowledge(mut body: Incoming, shipping: Arc<Shipping>, store: Arc<Log
         while acks.len() >= ACK_BYTES {
             shipping.acked(acks.get_u64_le(), store.now());
         }
-    }
-}
-
-struct Shipper {
-    store: Arc<LogStore>,
-    reader: LogReader,
-    shipping: Arc<Shipping>,
-    pieces: mpsc::Sender<io::Result<Bytes>>,
-    role: CancellationToken,
-    /// What is shipped is not the primary's data any more.
-    retired: CancellationToken,
-    /// The secondary has closed its end.
-    gone: CancellationToken,
-}
-
-impl Shipper {
-    fn run(mut self, first: Option<plimsoll_store::ship::Shipment>, waits: &Runtime) {
-        let mut next = first;
-        let mut spoken = None;
-        loop {
-            if spoken.is_none_or(|spoken| self.store.now().since(spoken) >= HEARTBEAT) {
-                let (revision, history) = self.store.position();
-                spoken = Some(self.store.now());
-                if !self.send(&Frame::Heartbeat { revision, history }) {
-                    return;
-                }
-            }
-            if let Some(shipment) = next.take() {
-                let (last, bytes) = (shipment.last_revision(), shipment.payload.len() as u64);
-                self.shipping.sent(last, bytes, shipment.committed);
-                if !self.send(&Frame::Group(shipment)) {
-                    return;
-                }
-            }
-            match self.reader.next_group() {
-                Ok(None) if !waits.block_on(self.wait()) => return,
-                Ok(found) => next = found,
-                Err(error) => {
-                    let _ = self.pieces.blocking_send(Err(io::Error::other(error)));
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Until there may be something to send; `false` when nobody wants it.
-    async fn wait(&mut self) -> bool {
-        tokio::select! {
-            () = self.reader.changed() => true,
-            () = tokio::time::sleep(HEARTBEAT) => true,
-            () = self.role.cancelled() => false,
-            () = self.retired.cancelled() => false,
-            () = self.gone.cancelled() => false,
-        }
-    }
-
-    fn send(&self, frame: &Frame) -> bool {
-        let (header, payload) = encode(frame, clock::unix());
-        let mut pieces = [header, payload].into_iter().filter(|piece| !piece.is_empty());
-        !self.role.is_cancelled()
-            && !self.retired.is_cancelled()
-            && pieces.all(|piece| self.pieces.blocking_send(Ok(piece)).is_ok())
     }
 }
 

@@ -23,6 +23,15 @@ pub(super) const ACK_BYTES: usize = 8;
 const GROUP: u32 = 1;
 const HEARTBEAT: u32 = 2;
 
+/// What is needed to read what comes after it.
+const TAKEN_OVER: [&[u8]; 4] =
+    [b"core/keyring", b"core/audit", b"core/quotas", b"core/maintenance"];
+
+/// Whether a group is shipped and applied alone, before anything that comes after it.
+pub(super) fn stands_alone(shipment: &Shipment) -> bool {
+    TAKEN_OVER.iter().any(|key| shipment.mentions(key))
+}
+
 /// What comes from the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
@@ -40,29 +49,28 @@ pub(super) enum Frame {
 /// A frame, and the primary's wall clock when it was sent.
 pub(super) type Stamped = (Frame, Duration);
 
-/// The header of a frame; the payload follows as it is.
-pub(super) fn encode(frame: &Frame, wall: Duration) -> (Bytes, Bytes) {
+/// The frame in one piece: each piece costs a frame of HTTP/2 and a record of TLS.
+pub(super) fn encode(frame: &Frame, wall: Duration) -> Bytes {
     let (kind, payload, revision, txns, history) = match frame {
         Frame::Group(shipment) => {
-            let payload = shipment.payload.clone();
-            (GROUP, payload, shipment.first_revision, shipment.txns, shipment.history)
+            (GROUP, &*shipment.payload, shipment.first_revision, shipment.txns, shipment.history)
         }
-        Frame::Heartbeat { revision, history } => (HEARTBEAT, Bytes::new(), *revision, 0, *history),
+        Frame::Heartbeat { revision, history } => (HEARTBEAT, &[][..], *revision, 0, *history),
     };
-    let mut rest = BytesMut::with_capacity(HEADER_BYTES);
-    rest.put_u32_le(kind);
-    rest.put_u32_le(payload.len() as u32);
-    rest.put_u64_le(revision);
-    rest.put_u32_le(txns);
-    rest.put_u32_le(0);
-    rest.put_u64_le(history.to_bits());
-    rest.put_u64_le(wall.as_millis() as u64);
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&rest), &payload);
-    let mut header = BytesMut::with_capacity(HEADER_BYTES);
-    header.put_slice(MAGIC);
-    header.put_u32_le(crc);
-    header.put_slice(&rest);
-    (header.freeze(), payload)
+    let mut bytes = BytesMut::with_capacity(HEADER_BYTES + payload.len());
+    bytes.put_slice(MAGIC);
+    bytes.put_u32_le(0);
+    bytes.put_u32_le(kind);
+    bytes.put_u32_le(payload.len() as u32);
+    bytes.put_u64_le(revision);
+    bytes.put_u32_le(txns);
+    bytes.put_u32_le(0);
+    bytes.put_u64_le(history.to_bits());
+    bytes.put_u64_le(wall.as_millis() as u64);
+    bytes.put_slice(payload);
+    let crc = crc32c::crc32c(&bytes[8..]);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    bytes.freeze()
 }
 
 /// Puts frames together from pieces of any length.
@@ -135,8 +143,7 @@ mod tests {
     }
 
     fn bytes(frame: &Frame) -> Vec<u8> {
-        let (header, payload) = encode(frame, Duration::from_millis(123));
-        [header, payload].concat()
+        encode(frame, Duration::from_millis(123)).to_vec()
     }
 
     #[test]

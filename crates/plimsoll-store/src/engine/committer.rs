@@ -97,6 +97,7 @@ impl Committer {
                 let answering = clock.now();
                 answer(self.batch.accepted.drain(..), Ok);
                 self.answering = (clock.now() - answering) / answers.max(1);
+                self.shared.tail.announce();
             }
             Err(error) => self.refuse_group(error),
         }

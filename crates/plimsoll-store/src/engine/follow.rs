@@ -32,6 +32,7 @@ impl Committer {
             // Whoever handed it over may be gone.
             let _ = followed.reply.send(outcome.clone().map(|()| revision));
         }
+        self.shared.tail.announce();
     }
 
     /// Puts what waits into the builder; answers what cannot be taken. Gives the weight

@@ -1,6 +1,6 @@
 //! A group on its way from store to store.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use plimsoll::{Cost, Timestamp};
 
 use crate::log::{Group, History, TxnDigest, txns};
@@ -35,6 +35,17 @@ impl Shipment {
     /// The revision of its last transaction.
     pub fn last_revision(&self) -> Revision {
         (self.first_revision + u64::from(self.txns)).saturating_sub(1)
+    }
+
+    /// With the transactions of `next`, which begins where this ends, as if they had been
+    /// committed together.
+    #[must_use]
+    pub fn joined(self, next: &Self) -> Self {
+        debug_assert_eq!(self.last_revision() + 1, next.first_revision, "a gap");
+        let mut payload = BytesMut::from(self.payload);
+        payload.extend_from_slice(&next.payload);
+        let (txns, history) = (self.txns + next.txns, next.history);
+        Self { txns, payload: payload.freeze(), history, ..self }
     }
 
     /// What it takes of a batch.

@@ -18,7 +18,7 @@ const TAIL_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Tail {
     recent: Mutex<Recent>,
-    committed: watch::Sender<Revision>,
+    committed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -31,24 +31,30 @@ struct Recent {
 #[derive(Debug)]
 pub(crate) struct TailReader {
     tail: Arc<Tail>,
-    committed: watch::Receiver<Revision>,
+    committed: watch::Receiver<()>,
 }
 
 impl Tail {
     pub(crate) fn new() -> Arc<Self> {
-        let committed = watch::Sender::new(0);
+        let committed = watch::Sender::new(());
         Arc::new(Self { recent: Mutex::default(), committed })
     }
 
-    /// Leaves a group here that is visible by now.
+    /// Leaves a group here that is visible by now; [`announce`](Self::announce) says so.
     pub(crate) fn push(&self, group: &Group, now: Timestamp) {
         if self.committed.receiver_count() == 0 {
             return;
         }
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.push(Shipment::of(group, Some(now)));
-        drop(recent);
-        self.committed.send_replace(group.header.last_revision());
+    }
+
+    /// Wakes whoever waits for a group. Apart from leaving it: a thread that is woken may
+    /// take the committer's processor at once, and who asked is to be answered before.
+    pub(crate) fn announce(&self) {
+        if self.committed.receiver_count() > 0 {
+            self.committed.send_replace(());
+        }
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>) -> TailReader {

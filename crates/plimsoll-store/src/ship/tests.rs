@@ -96,6 +96,22 @@ fn a_follower_holds_what_the_primary_holds() {
 }
 
 #[test]
+fn groups_that_are_put_together_come_out_as_they_were() {
+    let (primary, follower) = (primary(&SimDisk::new()), follower(&SimDisk::new()));
+    let mut reader = reader(&primary, &follower).unwrap();
+    for step in 0..5 {
+        write(&primary, step * 10, step * 10 + 7);
+        let mut joined = reader.next_group().unwrap().unwrap();
+        while let Some(next) = reader.next_group().unwrap() {
+            joined = joined.joined(&next);
+        }
+        assert_eq!(joined.last_revision(), position(&primary).0);
+        all_taken(vec![follower.follow(joined)]);
+    }
+    assert_same(&primary, &follower);
+}
+
+#[test]
 fn a_follower_goes_on_where_it_was_after_a_restart_of_either() {
     let (here, there) = (SimDisk::new(), SimDisk::new());
     for round in 0..6 {
