@@ -27,21 +27,23 @@ class Api:
 
     def __init__(self, port, token=TOKEN, timeout=10, host="127.0.0.1"):
         self.host, self.port, self.token, self.timeout = host, port, token, timeout
-        self.connection = None
+        self.connection, self.index = None, None
 
-    def call(self, method, path, body=None, token=None):
-        """The status and the decoded body; reconnects after an error."""
+    def call(self, method, path, body=None, token=None, headers=()):
+        """The status and the decoded body; reconnects after an error. What a write is known by to those
+        who read after it is left in `index`."""
         if self.connection is None:
             self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
             self.connection.connect()
             self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         token = self.token if token is None else token
-        headers = {"X-Vault-Token": token} if token else {}
+        headers = dict(headers, **({"X-Vault-Token": token} if token else {}))
         payload = json.dumps(body) if body is not None else None
         try:
             self.connection.request(method, f"/v1/{path}", payload, headers)
             response = self.connection.getresponse()
             text = response.read()
+            self.index = response.headers.get("X-Vault-Index")
         except (OSError, http.client.HTTPException):
             self.close()
             raise

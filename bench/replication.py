@@ -13,8 +13,10 @@ import statistics
 import subprocess
 import tempfile
 import time
+import urllib.request
 
-from bench.harness import BINARY, TOKEN, Api, end, free_port, load, rate, row, slow_disk, wait_until_up
+from bench.harness import (BINARY, TOKEN, Api, cpu_seconds, end, free_port, load, rate, row, slow_disk,
+                           wait_until_up)
 
 SLOW = "sync=10ms,item=2ms"
 CAPACITY = 475
@@ -37,6 +39,20 @@ class Node:
 
     def status(self):
         return self.api.must("GET", STATUS)["data"]
+
+    def commit_ms(self):
+        """What a commit took: at the median and at p99."""
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/sys/metrics?format=prometheus",
+                                       headers={"X-Vault-Token": TOKEN})
+        with urllib.request.urlopen(asked) as answer:
+            lines = answer.read().decode().splitlines()
+        quantile = lambda which: next(float(line.split()[-1]) for line in lines
+                                      if line.startswith(f'vault_wal_flushReady{{quantile="{which}"}}'))
+        return quantile("0.5"), quantile("0.99")
+
+    def pin(self, core):
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            os.sched_setaffinity(int(thread), {core})
 
     def forget_peak(self):
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:
@@ -95,23 +111,68 @@ def storm(seconds):
                           "--in-flight-max", "12000")
             goodput[count] = rate(report["seconds"][5:5 + seconds])
             found = lag(made[0]) if count == 2 else {}
+            commit = made[0].commit_ms()
     row("10x C*, slowed disk", f"goodput {goodput[1]:.0f}/s alone, {goodput[2]:.0f}/s with a secondary "
-        f"({goodput[2] / goodput[1]:.3f}); lag p50 {found['lag_ms_p50']:.0f} ms, p99 {found['lag_ms_p99']:.0f} ms")
+        f"({goodput[2] / goodput[1]:.3f}); lag p50 {found['lag_ms_p50']:.0f} ms, p99 {found['lag_ms_p99']:.0f} ms; "
+        f"a commit {commit[0]:.0f} ms, p99 {commit[1]:.0f} ms")
 
 
-def real_disk(seconds, rounds=3):
-    """As fast as this machine goes: closed loop, 64 clients, in turn without and with a secondary."""
-    goodput, found = {1: [], 2: []}, {}
+def real_disk(seconds, rounds=5):
+    """As fast as this machine goes: closed loop, 64 clients, in turn without and with a secondary.
+
+    Twice: all processors shared by both servers and the load, as the scheduler likes; and the secondary
+    on a processor that nobody else has, as on a host of its own, the primary and the load on another."""
+    full_speed("real disk, 64 clients", seconds, rounds, pinned=False)
+    if os.cpu_count() > 1:
+        full_speed("the same, a processor for each", seconds, rounds, pinned=True)
+
+
+def full_speed(title, seconds, rounds, pinned):
+    goodput, spent, found, commit = {1: [], 2: []}, {1: [], 2: []}, [], []
+    stolen = stolen_seconds()
     for _ in range(rounds):
         for count in (1, 2):
             with nodes(count) as made:
-                report = load(made[0].port, "kv1-put", "--closed-loop", "64", "--duration", f"{seconds}s")
+                for core, node in enumerate(made if pinned else []):
+                    node.pin(core)
+                before = [cpu_seconds(node.process.pid) for node in made]
+                with only_on(0) if pinned else contextlib.nullcontext():
+                    report = load(made[0].port, "kv1-put", "--closed-loop", "64", "--duration", f"{seconds}s")
+                writes = report["outcomes"]["ok"]
+                spent[count].append([1e6 * (cpu_seconds(node.process.pid) - began) / writes
+                                     for node, began in zip(made, before)])
                 goodput[count].append(rate(report["seconds"][1:seconds]))
-                found = lag(made[0]) if count == 2 else found
+                if count == 2:
+                    found.append(lag(made[0]))
+                    commit.append(made[0].commit_ms())
     alone, with_one = (statistics.mean(goodput[count]) for count in (1, 2))
     ratios = [pair[1] / pair[0] for pair in zip(goodput[1], goodput[2])]
-    row("real disk, 64 clients", f"{alone:.0f} writes/s alone, {with_one:.0f}/s with a secondary ({with_one / alone:.3f}; "
-        f"{min(ratios):.2f} to {max(ratios):.2f}); lag p50 {found['lag_ms_p50']:.1f} ms, p99 {found['lag_ms_p99']:.1f} ms")
+    middle = lambda values: statistics.median(values)
+    row(title, f"{alone:.0f} writes/s alone, {with_one:.0f}/s with a secondary ({with_one / alone:.3f}; pairs "
+        f"{min(ratios):.2f} to {max(ratios):.2f}, median {middle(ratios):.2f})")
+    row("", f"lag p50 {middle([each['lag_ms_p50'] for each in found]):.1f} ms, p99 "
+        f"{middle([each['lag_ms_p99'] for each in found]):.1f} ms; a commit {middle([each[0] for each in commit]):.2f} ms, "
+        f"p99 {middle([each[1] for each in commit]):.1f} ms")
+    row("", f"processor time per write: primary {middle([each[0] for each in spent[1]]):.0f} us alone, "
+        f"{middle([each[0] for each in spent[2]]):.0f} us with a secondary, which takes "
+        f"{middle([each[1] for each in spent[2]]):.0f} us; {stolen_seconds() - stolen:.1f} s stolen by the host")
+
+
+@contextlib.contextmanager
+def only_on(core):
+    """For what is started meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def stolen_seconds():
+    """What the machine's host gave to others so far, of all processors."""
+    with open("/proc/stat") as stat:
+        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def readers(seconds):
@@ -121,32 +182,44 @@ def readers(seconds):
             [str(BINARY), "load", "kv1-get", "--address", f"http://127.0.0.1:{secondary.port}", "--token",
              TOKEN, "--quiet", "--closed-loop", "64", "--duration", f"{seconds}s"], stdout=subprocess.DEVNULL)
         report = load(primary.port, "kv1-put", "--phases", f"{seconds}s:500")
-        found = lag(primary)
+        found, commit = lag(primary), primary.commit_ms()
         end(reading)
     row("64 readers on the secondary", f"{rate(report['seconds'][1:]):.0f} writes/s; lag p50 "
-        f"{found['lag_ms_p50']:.1f} ms, p99 {found['lag_ms_p99']:.1f} ms")
+        f"{found['lag_ms_p50']:.1f} ms, p99 {found['lag_ms_p99']:.1f} ms; a commit {commit[0]:.1f} ms, p99 {commit[1]:.1f} ms")
 
 
-def catch_up(seconds):
-    """The secondary stands still while the primary writes, then goes on."""
+def catch_up(writes):
+    """The secondary stands still for so many writes of the primary, then goes on.
+
+    256 clients, so that the groups are as full as they are when a primary is hit hard."""
+    put = ["kv1-put", "--closed-loop", "256"]
     with nodes(2) as (primary, secondary):
         os.kill(secondary.process.pid, signal.SIGSTOP)
         try:
-            load(primary.port, "kv1-put", "--closed-loop", "64", "--duration", f"{seconds}s")
+            base, pace, asked = primary.status()["last_wal"], 0, []
+            asked.append(load(primary.port, *put, "--duration", "5s"))
+            while primary.status()["last_wal"] - base < writes:
+                pace = rate(asked[-1]["seconds"][1:])
+                left = writes - (primary.status()["last_wal"] - base)
+                asked.append(load(primary.port, *put, "--no-setup", "--duration", f"{max(left / pace, 3):.0f}s"))
+            pace = sum(each["outcomes"]["ok"] for each in asked) / sum(each["duration_s"] for each in asked)
         finally:
             os.kill(secondary.process.pid, signal.SIGCONT)
         behind = primary.status()["last_wal"] - secondary.status()["last_wal"]
         writing = subprocess.Popen(
             [str(BINARY), "load", "kv1-put", "--address", f"http://127.0.0.1:{primary.port}", "--token", TOKEN,
-             "--quiet", "--phases", f"60s:{behind // seconds // 2}", "--no-setup"], stdout=subprocess.DEVNULL)
+             "--quiet", "--phases", f"60s:{pace / 2:.0f}", "--no-setup"], stdout=subprocess.DEVNULL)
         started, first, from_wal = time.monotonic(), primary.status()["last_wal"], secondary.status()["last_wal"]
         caught_up(primary, secondary)
         took = time.monotonic() - started
         applied = secondary.status()["last_wal"] - from_wal
         written = primary.status()["last_wal"] - first
         end(writing)
-    row("catching up at half load", f"{behind} writes behind, caught up in {took:.1f} s: {applied / took:.0f}/s "
-        f"applied against {written / took:.0f}/s written ({applied / max(written, 1):.1f}x)")
+        with open(secondary.log.name, errors="replace") as log:
+            how = "a new snapshot" if log.read().count("snapshot of the primary") > 1 else "the log"
+    row("catching up at half load", f"{behind} writes behind, caught up in {took:.1f} s by {how}: {applied / took:.0f}/s "
+        f"applied against {written / took:.0f}/s written meanwhile ({applied / max(written, 1):.1f}x) and {pace:.0f}/s "
+        f"of the primary at its fastest ({applied / took / pace:.1f}x)")
 
 
 def fill(node, keys):
@@ -199,9 +272,9 @@ def main():
     options = parser.parse_args()
     figures = {
         "storm": lambda: storm(options.seconds),
-        "real_disk": lambda: real_disk(max(options.seconds // 6, 3)),
+        "real_disk": lambda: real_disk(max(options.seconds // 10, 3)),
         "readers": lambda: readers(options.seconds),
-        "catch_up": lambda: catch_up(options.seconds),
+        "catch_up": lambda: catch_up(options.keys),
         "snapshot": lambda: snapshot(options.keys, options.seconds),
     }
     for name, measure in figures.items():

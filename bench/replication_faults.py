@@ -21,12 +21,18 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
+from bench import middle
 from bench.harness import BINARY, Api, end
 from bench.hosts import Network, sh
 
-PORT, CLUSTER_PORT = 8200, 8201
+PORT, CLUSTER_PORT, MIDDLE_PORT = 8200, 8201, 8301
 SNAPSHOT_TAKEN = "snapshot of the primary"
+# What a secondary says of a frame that is not as it was sent.
+ALTERED = "a frame "
+# A primary's disk commits in less than a tenth of it: looked at when it is used.
+TEN_TIMES_SLOWER = "sync=10ms,item=1ms"
 
 
 class Server:
@@ -54,11 +60,33 @@ class Server:
     def api(self, token, timeout=15):
         return Api(PORT, token, timeout, self.host)
 
+    def run(self, *command):
+        command = ["ip", "netns", "exec", self.network.names[self.side], *command]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+
+    def start_slow(self, spec):
+        """From nothing, on a disk that is slow on purpose, which only dev mode has."""
+        self.run(str(BINARY), "server", "--dev", "--dev-slow-disk", spec, "--data-dir", self.data, "--listen",
+                 f"0.0.0.0:{PORT}", "--cluster-listen", f"{self.network.between[self.side]}:{CLUSTER_PORT}",
+                 "--dev-root-token", "slow")
+        self.root = "slow"
+        deadline = time.monotonic() + 30
+        while not self.status(self.root):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"server {'ab'[self.side]} did not start: see {self.directory}/log")
+            time.sleep(0.05)
+
+    def commit_ms(self, token):
+        """What a commit takes at the median."""
+        asked = urllib.request.Request(f"http://{self.host}:{PORT}/v1/sys/metrics?format=prometheus",
+                                       headers={"X-Vault-Token": token})
+        with urllib.request.urlopen(asked) as answer:
+            return next(float(line.split()[-1]) for line in answer.read().decode().splitlines()
+                        if line.startswith('vault_wal_flushReady{quantile="0.5"}'))
+
     def start(self, *prefix):
         """Starts and unseals it, under another command if one is given."""
-        command = ["ip", "netns", "exec", self.network.names[self.side], *prefix, str(BINARY),
-                   "server", "--config", self.config]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        self.run(*prefix, str(BINARY), "server", "--config", self.config)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -121,8 +149,8 @@ class Load:
         self.servers, self.root, self.login = servers, root, login
         self.stop_event, self.lock = threading.Event(), threading.Lock()
         # Per key: (version, value, asked, answered) of every acknowledged write.
-        self.writes, self.revoked, self.tokens = {}, [], []
-        self.reads = self.unknown = self.refused = 0
+        self.writes, self.revoked, self.tokens, self.alive = {}, [], [], []
+        self.reads = self.unknown = self.refused = self.looked_up = 0
         self.writers, self.threads, self.numbers = writers, [], itertools.count()
 
     def start(self):
@@ -199,11 +227,25 @@ class Load:
                 if status == 204:
                     with self.lock:
                         self.revoked.append(token)
+                    self.must_be_dead(token, api.index)
                 return
             with self.lock:
                 self.tokens.append(token)
 
         self.loop(index, step)
+
+
+    def must_be_dead(self, token, index):
+        """On either side, from when it has what revoked the token: a server that has not yet says 412."""
+        for server in self.servers if index else []:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                api = server.api(token, timeout=5)
+                status, _ = api.call("GET", "auth/token/lookup-self", headers={"X-Vault-Index": index})
+                api.close()
+                with self.lock:
+                    self.looked_up += status == 403
+                    if status == 200:
+                        self.alive.append(f"on {'ab'[server.side]}, index {index}")
 
 
 def prepare(primary):
@@ -261,6 +303,8 @@ def verify(servers, load, directory):
     digests = [digest(server, root, directory) for server in servers]
     if digests[0] != digests[1]:
         raise SystemExit(f"DIFFERENT: {digests}")
+    if load.alive:
+        raise SystemExit(f"ALIVE after its revocation was applied: {load.alive[:5]}")
     acknowledged = 0
     for key, writes in sorted(load.writes.items()):
         versions = [version for version, *_ in writes]
@@ -313,8 +357,9 @@ class Faults:
             yield {1: ("kill -9 during a bootstrap", self.kill_bootstrapping),
                    2: ("kill -9 during a promotion", self.kill_promoting)}.get(
                        number % 10, ("kill -9", self.kill))
+        yield "bits flipped past TLS", self.altered
         yield "the secondary's disk full", self.full_disk
-        yield "the secondary's disk slow", self.slow_disk
+        yield "the secondary's disk ten times slower", self.slow_disk
         if not self.options.short:
             for hours in (1, -1):
                 yield f"the secondary's clock {hours:+} h", lambda hours=hours: self.other_time(hours)
@@ -377,6 +422,43 @@ class Faults:
         self.follows()
         self.load.start()
 
+    def altered(self):
+        """Bits are flipped past TLS, in the first snapshot and in what follows it."""
+        self.secondary.wipe()
+        self.secondary.start()
+        token = secondary_token(self.primary, self.load.root, f"m{next(self.joined)}")
+        here, there = (self.network.between[server.side] for server in (self.secondary, self.primary))
+        before = self.secondary.logged().count(ALTERED)
+        with tempfile.TemporaryDirectory(prefix="plimsoll-middle-") as directory:
+            token = middle.take_token(token, f"{here}:{MIDDLE_PORT}", directory)
+            between = middle.start(["ip", "netns", "exec", self.network.names[self.secondary.side]],
+                                   (here, MIDDLE_PORT), (there, CLUSTER_PORT), directory, every=20)
+            try:
+                self.until("the middle man listens", lambda: attempt_ok(enable, self.secondary, token))
+                time.sleep(max(self.options.seconds, 5))
+                between.send_signal(signal.SIGUSR1)
+                # What has come through him is the same, before anything is taken anew.
+                self.load.stop()
+                wait_equal(self.primary, self.secondary, self.load.root)
+                held = [digest(server, self.load.root, directory) for server in (self.primary, self.secondary)]
+                self.load.start()
+            finally:
+                end(between)
+            flips, noticed = middle.flipped(directory), self.secondary.logged().count(ALTERED) - before
+        if held[0] != held[1]:
+            raise SystemExit(f"DIFFERENT: {held}")
+        if "shipped" not in flips or noticed < flips.count("shipped"):
+            raise SystemExit(f"{flips} flipped, {noticed} frames noticed")
+        print(f"  {flips.count('shipped')} frames and {flips.count('snapshot')} snapshot altered, all noticed", flush=True)
+        self.kill_bootstrapping(killed=False)
+
+    def until(self, what, done, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"not in {seconds} s: {what}")
+            time.sleep(0.2)
+
     def full_disk(self):
         self.kill_bootstrapping(file_system_mib=800, killed=False)
         self.follows()
@@ -394,12 +476,22 @@ class Faults:
         os.remove(ballast)
 
     def slow_disk(self):
-        """Each sync 10 ms longer, by the system calls."""
-        self.secondary.restart("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
-                               "-e", "inject=fdatasync:delay_exit=10000")
+        """Ten times slower than the primary's, and it follows all the same."""
+        self.secondary.wipe()
+        self.secondary.start_slow(TEN_TIMES_SLOWER)
+        token = secondary_token(self.primary, self.load.root, f"s{next(self.joined)}")
+        enable(self.secondary, token)
         self.follows()
-        time.sleep(min(self.options.seconds, 10))
-        self.secondary.restart()
+        time.sleep(self.options.seconds)
+        self.follows()
+        fast = self.primary.commit_ms(self.load.root)
+        if fast > 1:
+            raise SystemExit(f"a commit of the primary takes {fast} ms: ten times slower is more than {TEN_TIMES_SLOWER}")
+        print(f"  a commit of the primary takes {fast:.2f} ms; the secondary's disk: {TEN_TIMES_SLOWER}", flush=True)
+        self.load.stop()
+        wait_equal(self.primary, self.secondary, self.load.root)
+        self.load.start()
+        self.kill_bootstrapping(killed=False)
 
     def other_time(self, hours):
         """What expires does so by the primary's clock."""
@@ -443,6 +535,13 @@ def attempt(command, *arguments):
     """Whatever is cut off is looked at afterwards."""
     with contextlib.suppress(OSError, http.client.HTTPException, RuntimeError):
         command(*arguments)
+
+
+def attempt_ok(command, *arguments):
+    with contextlib.suppress(OSError, http.client.HTTPException, RuntimeError):
+        command(*arguments)
+        return True
+    return False
 
 
 def main():
@@ -498,7 +597,7 @@ def run(network, servers, options, directory):
         load.stop()
     acknowledged, position = verify([faults.primary, faults.secondary], load, directory)
     print(f"{acknowledged} writes, {len(load.tokens)} tokens on both, {len(load.revoked)} "
-          f"revoked on neither, {load.reads} reads, {load.unknown} unknown outcomes, "
+          f"revoked on neither ({load.looked_up} looked up as soon as they were applied), {load.reads} reads, {load.unknown} unknown outcomes, "
           f"{load.refused} refused; revision {position['last_wal']}, "
           f"digest {position['history']}", flush=True)
 

@@ -235,10 +235,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(PROTOCOL_HEADER, HeaderValue::from_static(PROTOCOL));
         assert!(common_protocol(&headers).is_ok());
-        headers.insert(PROTOCOL_HEADER, HeaderValue::from_static("plimsoll-replication 1, log 3"));
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from_static("plimsoll-replication 2, log 4"));
         let refused = common_protocol(&headers).map_err(|error| error.to_string());
-        let line = "the primary speaks \"plimsoll-replication 2, log 4\", the secondary \
-                    \"plimsoll-replication 1, log 3\"";
+        let line = "the primary speaks \"plimsoll-replication 3, log 4\", the secondary \
+                    \"plimsoll-replication 2, log 4\"";
         assert_eq!(refused, Err(line.to_owned()));
         assert!(common_protocol(&HeaderMap::new()).is_err());
     }
