@@ -18,6 +18,7 @@ import h2.events
 import requests
 
 from bench.harness import TOKEN, Api, dev_server
+from interop.examples.test_examples import example
 
 UPLOAD_BYTES = 100 << 20
 # Beyond the server's 32 MiB of patience and what the kernels of both sides buffer.
@@ -44,6 +45,7 @@ class Http2Upload:
 
     def __init__(self, port):
         self.status, self.body, self.reset, self.sent = None, b"", None, 0
+        self.ended = False
         self.http = h2.connection.H2Connection()
         self.http.initiate_connection()
         self.http.send_headers(1, [
@@ -68,6 +70,8 @@ class Http2Upload:
                 self.status = int(dict(event.headers)[b":status"])
             elif isinstance(event, h2.events.DataReceived):
                 self.body += event.data
+            elif isinstance(event, h2.events.StreamEnded):
+                self.ended = True
             elif isinstance(event, h2.events.StreamReset):
                 self.reset = event.error_code
 
@@ -123,10 +127,17 @@ class Uploads(unittest.TestCase):
         # Frame by frame: curl 7.88 loses an answer that comes with RST_STREAM.
         for status, code in self.refusals():
             answer = Http2Upload(self.port)
-            self.assertEqual(answer.status, status)
+            self.assertEqual((answer.status, answer.ended), (status, True))
             self.told(status, code, answer.body)
             self.assertEqual(answer.reset, h2.errors.ErrorCodes.NO_ERROR)
             self.assertLess(answer.sent, SENT_BYTES_MAX)
+
+    def test_plain_hyper_behind_the_layers_does_the_same(self):
+        with example("on_hyper") as url:
+            answer = Http2Upload(int(url.rpartition(":")[2]))
+        self.assertEqual((answer.status, answer.ended), (413, True))
+        self.assertEqual(json.loads(answer.body)["code"], "content_too_large")
+        self.assertEqual(answer.reset, h2.errors.ErrorCodes.NO_ERROR)
 
     def test_requests_reads_the_answer_to_what_it_goes_on_sending(self):
         for status, code in self.refusals():
