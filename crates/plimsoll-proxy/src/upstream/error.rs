@@ -88,18 +88,15 @@ impl UpstreamError {
             if source.is::<rustls::Error>() {
                 return Self::Tls;
             }
-            // An io::Error hides what it wraps from `source`.
-            let Some(io) = source.downcast_ref::<io::Error>() else { continue };
-            if io.get_ref().is_some_and(holds_tls) {
-                return Self::Tls;
-            }
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return Self::Refused,
-                io::ErrorKind::TimedOut => return Self::ConnectTimeout,
+            match source.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionRefused) => return Self::Refused,
+                Some(io::ErrorKind::TimedOut) => return Self::ConnectTimeout,
                 // In the middle of the handshake.
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                    return Self::Tls;
-                }
+                Some(
+                    io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::BrokenPipe,
+                ) => return Self::Tls,
                 _ => {}
             }
         }
@@ -107,13 +104,14 @@ impl UpstreamError {
     }
 }
 
-fn holds_tls(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    let nested = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<rustls::Error>() || nested.is_some_and(|error| error.is::<rustls::Error>())
-}
-
+/// An error and everything below it; what an io::Error wraps is hidden from its `source`.
 fn sources<'e>(
     error: &'e (dyn Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    core::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
+    core::iter::successors(Some(error), |&error: &&'e (dyn Error + 'static)| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
 }

@@ -6,12 +6,43 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use plimsoll_proxy::UpstreamKind;
+use plimsoll_proxy::config::Config;
+
 use crate::support::h2::{CANCEL, Http2, NO_ERROR, request};
 use crate::support::{Proxy, connect, get, head, raw, saying, until};
 
 fn nobody() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("bound")
+}
+
+#[test]
+fn an_upstream_that_cannot_be_reached_says_why_and_that_nothing_was_executed() {
+    let silent = raw(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
+    let plain = raw(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    for (upstream, status, token) in [
+        (format!("https://{silent}"), "504", "connection_timeout"),
+        (format!("https://{plain}"), "502", "tls_protocol_error"),
+        (format!("https://{}", raw(drop)), "502", "tls_protocol_error"),
+        (format!("http://{}", nobody()), "502", "connection_refused"),
+        ("http://255.255.255.255:1".to_owned(), "502", "destination_unavailable"),
+    ] {
+        let mut config = Config::new(upstream.parse().expect("a URL"));
+        config.upstream.kind.0 = Some(UpstreamKind::Http);
+        if status == "504" {
+            config.upstream.connect_time_max = Duration::from_millis(100);
+        }
+        let proxy = Proxy::start(config);
+        let answer = proxy.talk(&get("/", ""));
+        assert_eq!(&answer[9..12], status, "{upstream}: {answer}");
+        assert!(answer.contains(&format!("error={token}")), "{upstream}: {answer}");
+        assert!(answer.contains("\"executed\":false"), "{upstream}: {answer}");
+        proxy.until_idle();
+    }
 }
 
 /// A head that is larger than any that is read.
@@ -59,7 +90,9 @@ fn what_is_broken_is_502_what_is_late_504_and_says_why() {
         (raw(drop), "502", "connection_terminated"),
     ] {
         let proxy = Proxy::with(upstream, |config| {
-            config.upstream.answer_time_max = Duration::from_millis(200);
+            if status == "504" {
+                config.upstream.answer_time_max = Duration::from_millis(200);
+            }
         });
         for _ in 0..2 {
             let answer = proxy.talk(&get("/v1/x", ""));

@@ -26,6 +26,35 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("a space before the colon", format!("{post}Content-Length : 5\r\n\r\nhello")),
         ("a bare CR", format!("{post}X-A: b\rX-B: c\r\n\r\n")),
         ("a NUL", format!("{post}X-A: b\0c\r\n\r\n")),
+        ("two spaces in the first line", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        ("a space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        ("a tab in the first line", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        ("a NUL in the target", "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        ("a version in small letters", "GET / http/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        ("a version that is none", "GET / HTTP/1.7\r\nHost: a\r\n\r\n".to_owned()),
+        (
+            "chunks in HTTP/1.0",
+            post.replace("1.1", "1.0") + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "a space before the colon of chunks",
+            format!("{post}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk size in C",
+            format!("{post}Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk size and less than it",
+            format!("{post}Transfer-Encoding: chunked\r\n\r\n9\r\nhello\r\n0\r\n\r\n{smuggled}"),
+        ),
+        (
+            "a chunk size with a bomb behind it",
+            format!(
+                "{post}Transfer-Encoding: chunked\r\n\r\n5;{}\r\nhello\r\n0\r\n\r\n",
+                "x".repeat(64 * 1024)
+            ),
+        ),
         ("no host", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned()),
         (
             "two hosts",
@@ -86,6 +115,19 @@ fn what_has_one_meaning_is_brought_to_one_form() {
             "a request behind a body that is refused unread",
             "POST / HTTP/1.1\r\nHost: a\r\nX-Vault-AOP-Force-Reject: true\r\nContent-Length: 100000\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
         ),
+        (
+            "chunked twice",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ),
+        (
+            "another coding before the chunks",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: identity, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ),
+        (
+            "bare LFs between chunks",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n",
+        ),
+        ("empty lines before", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
         (
             "a target that is a URI",
             "GET http://a/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
