@@ -19,6 +19,7 @@ mod head;
 mod health;
 mod metrics;
 mod route;
+mod served;
 mod server;
 mod service;
 mod upstream;

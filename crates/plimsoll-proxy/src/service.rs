@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use plimsoll::opaque::{OpaqueGate, Outcome, Ticket};
+use plimsoll::opaque::{OpaqueGate, Ticket};
 use plimsoll::{Cost, Demand, Reason};
 use plimsoll_http::body::{BodyError, announced_size};
 use plimsoll_http::identity::Forwarding;
@@ -25,12 +25,13 @@ use plimsoll_listener::PeerAddr;
 use tower::Service;
 
 use crate::answer::{AnswerFace, Own};
-use crate::body::{BrokenBody, Download, Passage, Passing, Upload, UploadState};
+use crate::body::{BrokenBody, Download, Upload, UploadState};
 use crate::clock::Clock;
 use crate::gates::{Gates, NamedGate, Told};
 use crate::head::{self, Origin};
 use crate::metrics::Metrics;
 use crate::route::{Identities, Identity, Route, Rule, route};
+use crate::served::Served;
 use crate::upstream::{Upstream, UpstreamError, UpstreamKind};
 
 /// What a request that asks to be refused says.
@@ -188,12 +189,12 @@ impl Proxy {
             Ok(answer) => answer.into_parts(),
             Err(error) => {
                 let own = match upload_state.broken() {
-                    Some(broken) => {
-                        // The client's doing: no word about the upstream.
-                        served.end(Outcome::Cancelled);
-                        self.unreadable(broken)
+                    // The client's doing: no word about the upstream.
+                    Some(broken) => self.unreadable(broken),
+                    None => {
+                        served.failed(error);
+                        Own::Failed(error)
                     }
-                    None => served.failed(error),
                 };
                 return Err(Instead { own, unread: upload_state.is_unread() });
             }
@@ -201,7 +202,7 @@ impl Proxy {
         if parts.status.is_success() && admitted.proving {
             shared.identities.prove(&identity, shared.clock.now());
         }
-        served.head(outcome(admitted.kind, &parts));
+        served.answered(admitted.kind, &parts);
         head::answer(&mut parts);
         let idle_max = settings.upstream.answer_time_max();
         Ok(Response::from_parts(parts, Download::passed(body, idle_max, Box::new(served))))
@@ -294,87 +295,5 @@ fn peer(parts: &Parts) -> IpAddr {
 fn frame(parts: &mut Parts, upload: &Upload) {
     if upload.size_hint().exact().is_none() {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-}
-
-/// What an answer says about the load. A 429 of a Vault is a client's quota, and a
-/// 503 of one without Retry-After a seal.
-fn outcome(kind: UpstreamKind, parts: &response::Parts) -> Outcome {
-    let vault = kind == UpstreamKind::Vault;
-    match parts.status {
-        StatusCode::SERVICE_UNAVAILABLE if vault && !parts.headers.contains_key(RETRY_AFTER) => {
-            Outcome::Failed
-        }
-        StatusCode::SERVICE_UNAVAILABLE => Outcome::Overloaded,
-        StatusCode::TOO_MANY_REQUESTS if !vault => Outcome::Overloaded,
-        StatusCode::GATEWAY_TIMEOUT => Outcome::TimedOut,
-        StatusCode::BAD_GATEWAY => Outcome::Failed,
-        _ => Outcome::Answered,
-    }
-}
-
-/// A request that is at the upstream, until the last byte of its answer is through.
-/// Dropped before, it was cancelled, and its place is given back all the same.
-struct Served {
-    shared: Arc<Shared>,
-    ticket: Option<Ticket>,
-    outcome: Outcome,
-    started: plimsoll::Timestamp,
-    ended: bool,
-}
-
-impl Served {
-    fn new(shared: Arc<Shared>, ticket: Option<Ticket>) -> Self {
-        shared.metrics.passing(1);
-        let started = shared.clock.now();
-        Self { shared, ticket, outcome: Outcome::Cancelled, started, ended: false }
-    }
-
-    /// The answer's head is here.
-    fn head(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
-        self.shared.metrics.answered(self.elapsed());
-    }
-
-    /// No answer came.
-    fn failed(mut self, error: UpstreamError) -> Own {
-        self.end(match error {
-            UpstreamError::Late | UpstreamError::ConnectTimeout => Outcome::TimedOut,
-            _ => Outcome::Failed,
-        });
-        Own::Failed(error)
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.shared.clock.now().since(self.started)
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        if core::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        self.shared.metrics.passed(outcome);
-        if let Some(ticket) = self.ticket.take() {
-            ticket.end(self.shared.clock.now(), outcome);
-        }
-    }
-}
-
-impl Passing for Served {
-    fn ended(mut self: Box<Self>, passage: Passage, bytes: u64) {
-        self.shared.metrics.bytes(bytes);
-        let outcome = match passage {
-            Passage::Complete => self.outcome,
-            Passage::Broken => Outcome::Failed,
-            Passage::Late => Outcome::TimedOut,
-            Passage::ClientGone => Outcome::Cancelled,
-        };
-        self.end(outcome);
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.end(Outcome::Cancelled);
     }
 }

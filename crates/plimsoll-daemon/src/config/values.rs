@@ -1,5 +1,7 @@
 //! Values as Vault's files spell them: booleans and numbers may be strings.
 
+use std::net::{SocketAddr, ToSocketAddrs};
+
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 
@@ -48,4 +50,15 @@ pub fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error>
         _ => None,
     };
     items.ok_or_else(|| D::Error::custom(format!("{value} is not a list of strings")))
+}
+
+/// Where to listen: a host and a port. `what` names it in the error.
+///
+/// # Errors
+/// It is none, or the host has no address.
+pub fn address(what: &str, text: &str) -> Result<SocketAddr, String> {
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| format!("{what}: \"{text}\" is not an address with a port"))
 }

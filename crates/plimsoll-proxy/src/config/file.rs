@@ -1,14 +1,13 @@
 //! From the file's text to a [`Config`].
 
 use std::collections::HashSet;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use plimsoll::{Class, Mode};
-use plimsoll_daemon::config::values::{boolean, list};
+use plimsoll_daemon::config::values::{address, boolean, list};
 use plimsoll_daemon::config::{Block, syntax, take_labelled, take_single, typed};
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::{ClientAuth, ClientTls, TlsConfig};
@@ -234,11 +233,4 @@ fn mode(block: Option<Value>) -> Result<Mode, String> {
 
 fn parsed<T: FromStr<Err: core::fmt::Display>>(what: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{what}: {error}"))
-}
-
-fn address(what: &str, text: &str) -> Result<SocketAddr, String> {
-    text.to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| format!("{what}: \"{text}\" is not an address with a port"))
 }

@@ -109,3 +109,13 @@ fn what_makes_no_sense_is_named() {
         assert!(refused(&format!("upstream {{\n  {upstream}\n}}\n")).contains("upstream"));
     }
 }
+
+#[test]
+fn what_is_documented_and_deployed_is_valid() {
+    let page = include_str!("../../../../docs/proxy.md");
+    let (_, example) = page.split_once("```hcl\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let config = file::parse(example, None).expect("valid");
+    assert_eq!(config.rules.len(), 2);
+    file::parse(include_str!("../../../../deploy/proxy.hcl"), None).expect("valid");
+}

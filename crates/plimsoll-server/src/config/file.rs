@@ -1,11 +1,11 @@
 //! From the file's text to a [`Config`].
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll_daemon::clock;
-use plimsoll_daemon::config::values::{boolean, list, size};
+use plimsoll_daemon::config::values::{address, boolean, list, size};
 use plimsoll_daemon::config::{Block, syntax, take_labelled, take_single, typed};
 use plimsoll_http::identity::Forwarding;
 use plimsoll_listener::{ClientAuth, TlsConfig};
@@ -277,11 +277,4 @@ fn static_seal(seals: Vec<Block>) -> Result<Option<StaticSeal>, String> {
         }
     }
     Ok(found)
-}
-
-fn address(what: &str, text: &str) -> Result<SocketAddr, String> {
-    text.to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| format!("{what}: \"{text}\" is not an address with a port"))
 }
