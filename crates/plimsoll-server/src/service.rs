@@ -107,8 +107,10 @@ impl Api {
             "/v1/sys/metrics" | "/v1/sys/in-flight-req" if parts.method != Method::GET => {
                 return message(405, "unsupported operation");
             }
-            "/v1/sys/metrics" => return self.metrics(&parts).await,
-            "/v1/sys/in-flight-req" => return self.in_flight(&parts).await,
+            // Boxed, like what is passed on: rare, and their room would be copied with
+            // every request.
+            "/v1/sys/metrics" => return Box::pin(self.metrics(&parts)).await,
+            "/v1/sys/in-flight-req" => return Box::pin(self.in_flight(&parts)).await,
             SLOW_DISK_PATH => {
                 return shared
                     .slow_disk
@@ -145,7 +147,7 @@ impl Api {
         };
         let id = request.id.clone();
         if shared.vault.is_for_primary(request.operation, &request.path) {
-            return self.forward(parts, body).await;
+            return Box::pin(self.forward(parts, body)).await;
         }
         if let Some(cost) = shared.cpu_cost {
             shared.spin(cost);
@@ -164,7 +166,7 @@ impl Api {
                 }
                 self.held_until_sent(parts, answer, wrote).await
             }
-            Err(VaultError::Following) => self.forward(parts, body).await,
+            Err(VaultError::Following) => Box::pin(self.forward(parts, body)).await,
             Err(error) => face::error(&*shared.face, &parts.headers, &id, &error),
         }
     }
@@ -237,7 +239,7 @@ impl Api {
         }
         let following = shared.vault.is_following();
         if following && wanted.forward {
-            return Some(self.forward(parts, body).await);
+            return Some(Box::pin(self.forward(parts, body)).await);
         }
         if following {
             let _ = tokio::time::timeout(INDEX_WAIT_MAX, self.sees(wanted.revision)).await;

@@ -12,7 +12,7 @@ use http_body::Body;
 use http_body_util::Full;
 use plimsoll::capacity::Held;
 use plimsoll::cpu::Turn;
-use plimsoll::{Class, Demand, Reason, Rejection};
+use plimsoll::{Class, Demand, Reason, Rejection, Timestamp};
 use tokio::sync::SemaphorePermit;
 use tower_service::Service;
 
@@ -89,8 +89,10 @@ async fn admit<'s, B: Body<Data = Bytes>>(
 ) -> Result<Admitted<'s>, Refused> {
     let unread = body::must_close(&parts.headers, &body);
     let refused = |unread| move |refusal| Refused { refusal, unread };
-    let entered = enter(shared, parts).map_err(refused(unread))?;
-    let memory = memory(shared, &entered, parts).map_err(Refusal::from).map_err(refused(unread))?;
+    let now = (shared.clock)();
+    let entered = enter(shared, parts, now).map_err(refused(unread))?;
+    let memory = memory(shared, &entered, parts, now);
+    let memory = memory.map_err(Refusal::from).map_err(refused(unread))?;
     let mut come = 0;
     let count = |bytes: u64| {
         come += bytes;
@@ -138,12 +140,11 @@ impl Entered<'_> {
 }
 
 /// Everything that the headers decide.
-fn enter<'s>(shared: &'s Shared, parts: &Parts) -> Result<Entered<'s>, Refusal> {
+fn enter<'s>(shared: &'s Shared, parts: &Parts, now: Timestamp) -> Result<Entered<'s>, Refusal> {
     if let Some(length) = body::announced_size(&parts.headers) {
         body::check_size(length, shared.limits)?;
     }
     let route = shared.classify.classify(parts);
-    let now = (shared.clock)();
     let Gates { write, cpu, reads, disk, .. } = &shared.gates;
     let peek_cpu = |class| cpu.as_ref().map_or(Ok(()), |turns| turns.gate.peek(now, class));
     let demand = match route {
@@ -176,12 +177,13 @@ fn memory(
     shared: &Shared,
     entered: &Entered<'_>,
     parts: &Parts,
+    now: Timestamp,
 ) -> Result<Option<Memory>, Rejection> {
     let (Some(gate), Some(class)) = (&shared.gates.memory, entered.class()) else {
         return Ok(None);
     };
     let share = shared.gates.memory_share.and_then(|share| share(&parts.extensions));
-    gate.hold_within((shared.clock)(), class, 0, share).map(|held| Some(Memory::new(held)))
+    gate.hold_within(now, class, 0, share).map(|held| Some(Memory::new(held)))
 }
 
 /// Takes the places of a request whose body is in: in the write queue, which travels

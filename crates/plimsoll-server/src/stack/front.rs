@@ -56,12 +56,15 @@ impl Front {
 impl Listening {
     async fn answer(&self, request: Request<Incoming>) -> Response {
         if let Some(operation) = backup::operation(&request) {
-            return backup::answer(&self.stacks, operation, request).await;
+            // Boxed, like what follows: each is rare, and their room would be
+            // copied with every request.
+            return Box::pin(backup::answer(&self.stacks, operation, request)).await;
         }
         if replication::is_for(&request)
             && let Some(replication) = self.replication.get()
         {
-            return replication::answer(replication, request).await.map(Outgoing::Whole);
+            let answer = Box::pin(replication::answer(replication, request)).await;
+            return answer.map(Outgoing::Whole);
         }
         let stack = self.stacks.current();
         if request.uri().path() == STATUS_PATH {
