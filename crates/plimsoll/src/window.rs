@@ -37,7 +37,9 @@ impl Window {
     fn advance(&mut self, now: Timestamp) -> usize {
         let second = now.as_nanos() / SLOT_NANOS;
         // Time that runs backwards is booked on the newest slot.
-        let second = second.max(self.second);
+        if second <= self.second {
+            return (self.second % SLOTS as u64) as usize;
+        }
         for passed in (self.second + 1..=second).take(SLOTS) {
             let slot = (passed % SLOTS as u64) as usize;
             self.offered[slot] = 0;

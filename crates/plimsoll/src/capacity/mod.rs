@@ -154,7 +154,7 @@ impl Shared {
     fn take(&self, units: u64, regardless: bool) -> bool {
         let taken = self.held.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |held| {
             let after = held.saturating_add(units);
-            (regardless || units == 0 || held == 0 || after <= self.units_max).then_some(after)
+            (regardless || held == 0 || after <= self.units_max).then_some(after)
         });
         taken.is_ok()
     }
@@ -176,7 +176,7 @@ impl Held {
     /// There is no room.
     pub fn grow(&mut self, now: Timestamp, units: u64) -> Result<(), Rejection> {
         let mode = self.gate.mode.load();
-        if mode == Mode::Off {
+        if mode == Mode::Off || units == 0 {
             return Ok(());
         }
         let critical = self.class == Class::Critical;
@@ -205,6 +205,9 @@ impl Held {
     /// Gives back all but `units`.
     pub fn shrink_to(&mut self, units: u64) {
         let back = self.units.saturating_sub(units);
+        if back == 0 {
+            return;
+        }
         self.units -= back;
         self.gate.held.fetch_sub(back, Ordering::AcqRel);
         if let Some(share) = &self.share {

@@ -23,6 +23,8 @@
 //!   the other, with all the time that looking and refusing leave them. What the probe
 //!   waits even so is taken off the budget.
 //! - As soon as the turns and the probe hardly wait any more the gate is calm again.
+//! - Whoever only watches ([`Mode::Monitor`]) must not make anybody wait for a turn. What
+//!   stands is then what the probe waits, all of it, and beyond the budget is counted.
 //!
 //! Nobody is refused while no turn waits. [`Class::Low`] has half of the budget,
 //! [`Class::High`] one and a half; [`Class::Critical`] always passes.
@@ -48,6 +50,10 @@ use crate::verdict::{Gate, Reason, Rejection};
 /// The standing wait up to which there is nothing to be done about it: that of a batch of
 /// arrivals on a server that keeps up.
 const CALM: Duration = Duration::from_millis(5);
+/// A single wait after which turns are given out without waiting for the next ones: by
+/// then a flood has brought more than the processors do in the budget. It says nothing
+/// about what stands, so it is not taken off the budget.
+const ALARM: Duration = Duration::from_millis(20);
 /// The wait for a turn that is put up with. Longer than any batch of arrivals is at
 /// two thirds of the peak; half of what a client would call a delay.
 const BUDGET: Duration = Duration::from_millis(40);
@@ -131,11 +137,14 @@ impl CpuGate {
             return Ok(None);
         }
         let mut state = self.0.lock();
-        if state.is_full(self.0.lanes, class) {
-            let rejection = self.0.refuse(&mut state, now, class);
-            if mode == Mode::Enforce {
-                return Err(rejection);
+        if mode == Mode::Monitor {
+            if state.is_beyond_budget(self.0.lanes, class) {
+                self.0.refuse(&mut state, now, class);
             }
+            return Ok(None);
+        }
+        if state.is_full(self.0.lanes, class) {
+            return Err(self.0.refuse(&mut state, now, class));
         }
         state.waiting += 1;
         drop(state);
@@ -163,8 +172,12 @@ impl CpuGate {
     pub fn probed(&self, wait: Duration) {
         let mut state = self.0.lock();
         state.probe.record(wait);
-        let turns = state.turns(self.0.lanes);
-        state.newcomer.record(wait.saturating_add(turns));
+        let newcomer = wait.saturating_add(state.turns(self.0.lanes));
+        if newcomer < ALARM {
+            state.newcomer.record(newcomer);
+        } else {
+            state.newcomer.fill(newcomer);
+        }
         self.0.calm.store(state.newcomer.least() < CALM, Ordering::Relaxed);
     }
 
@@ -217,13 +230,17 @@ impl State {
     }
 
     fn is_full(&self, lanes: u32, class: Class) -> bool {
+        self.waiting >= lanes && self.is_beyond_budget(lanes, class)
+    }
+
+    fn is_beyond_budget(&self, lanes: u32, class: Class) -> bool {
         let budget = match class {
             Class::Low => BUDGET / 2,
             Class::Normal => BUDGET,
             Class::High => BUDGET * 3 / 2,
             Class::Critical => return false,
         };
-        self.waiting >= lanes && self.wait(lanes) > budget
+        self.wait(lanes) > budget
     }
 
     fn ended(&mut self, began: Timestamp, now: Timestamp, lanes: u32) {

@@ -97,10 +97,10 @@ fn a_gate_before_which_nothing_stands_is_calm_and_refuses_nobody() {
         assert!(gate.admit(at(0), Class::Low).is_ok_and(|turn| turn.is_none()));
     }
     for _ in 0..7 {
-        gate.probed(Duration::from_millis(90));
+        gate.probed(Duration::from_millis(10));
     }
     assert!(gate.admit(at(0), Class::Low).is_ok_and(|turn| turn.is_none()));
-    gate.probed(Duration::from_millis(90));
+    gate.probed(Duration::from_millis(10));
     assert!(gate.admit(at(0), Class::Low).is_ok_and(|turn| turn.is_some()));
 }
 
@@ -152,11 +152,29 @@ fn a_turn_leaves_the_queue_once_however_it_ends() {
 }
 
 #[test]
-fn monitor_counts_what_it_would_refuse_and_lets_it_through() {
+fn monitor_counts_what_it_would_refuse_and_makes_nobody_wait() {
     let gate = gate(Duration::from_millis(1));
     gate.set_mode(Mode::Monitor);
-    let held: Vec<_> = (0..50).map(|_| turn(&gate)).collect();
-    assert_eq!(gate.snapshot(at(0)).refused.iter().flatten().sum::<u64>(), 14);
-    drop(held);
+    let refused = || gate.snapshot(at(0)).refused.iter().flatten().sum::<u64>();
+    for (wait, expected) in [(BUDGET, 0), (BUDGET + CALM, 14)] {
+        probe(&gate, wait);
+        for _ in 0..14 {
+            assert!(gate.admit(at(0), Class::Normal).is_ok_and(|turn| turn.is_none()));
+        }
+        assert_eq!(refused(), expected);
+    }
     assert!(gate.peek(at(0), Class::Normal).is_ok());
+}
+
+#[test]
+fn one_long_wait_brings_turns_at_once_and_a_short_one_ends_them() {
+    let gate = CpuGate::new(1, Mode::Enforce).expect("one");
+    let has_turns = || gate.admit(at(0), Class::Normal).is_ok_and(|turn| turn.is_some());
+    gate.probed(ALARM - CALM);
+    assert!(!has_turns());
+    gate.probed(ALARM);
+    assert_eq!(fill(&gate, Class::Normal).len(), 41, "the whole budget");
+    assert!(has_turns());
+    gate.probed(Duration::ZERO);
+    assert!(!has_turns());
 }

@@ -66,9 +66,10 @@ pub(crate) struct State<T> {
     window: Window,
     counters: Counters,
     commit: Option<Commit>,
-    /// B_eff and the service rate it gives, renewed with every commit.
+    /// B_eff, the service rate it gives and the load line, renewed with every commit.
     batch: u32,
     rate: f64,
+    line: f64,
 }
 
 impl<T> State<T> {
@@ -86,6 +87,7 @@ impl<T> State<T> {
             commit: None,
             batch: config.batch_units_max,
             rate: 0.0,
+            line: f64::from(config.batch_units_max),
         }
     }
 
@@ -207,7 +209,7 @@ impl<T> State<T> {
         }
         batch.room = max.saturating_sub(batch.units);
         // What is on its way to the queue is held for longer than a batch.
-        self.queue.age(f64::from(self.batch) / self.line());
+        self.queue.age(f64::from(self.batch) / self.line);
         self.light.settle(now);
         let predicted = self.model.service(batch.units.max(1));
         self.commit = Some(Commit { started: now, predicted });
@@ -225,10 +227,10 @@ impl<T> State<T> {
         if sample.units > 0 {
             self.model.learn(sample);
         }
-        self.draw_line();
         self.prestage.settle(PRESTAGE_MAX);
+        self.draw_line();
         let mut trimmed = Vec::new();
-        let line = self.line() + self.bucket.depth();
+        let line = self.line + self.bucket.depth();
         while mode == Mode::Enforce && self.queue.held_units() as f64 > line {
             let Some(id) = self.queue.heaviest() else { break };
             trimmed.push(self.turn_out(now, id, Reason::Full));
@@ -250,7 +252,7 @@ impl<T> State<T> {
             flush: Duration::from_secs_f64(self.model.batch_seconds()),
             per_unit: Duration::from_secs_f64(self.model.unit_seconds()),
             commit_age: self.commit.map(|commit| now.since(commit.started)),
-            saturation: (self.queue.held_units() as f64 / self.line()).min(1.0),
+            saturation: (self.queue.held_units() as f64 / self.line).min(1.0),
             reject_fraction: self.window.reject_fraction(now),
             counters: self.counters,
         }
@@ -261,15 +263,15 @@ impl<T> State<T> {
         let held = self.queue.held_units() as f64;
         let after = held + f64::from(newcomer.units);
         let kept_free = if light { 0.0 } else { self.kept_free(now) };
-        if held == 0.0 || after + kept_free <= self.line() {
+        if held == 0.0 || after + kept_free <= self.line {
             return Decision::Admit;
         }
-        if self.bucket.holds(newcomer.units) && after <= self.line() + self.bucket.depth() {
+        if self.bucket.holds(newcomer.units) && after <= self.line + self.bucket.depth() {
             return Decision::Admit;
         }
         match self.queue.victims(newcomer) {
             // A large victim is spared until all its room is needed.
-            Some(victims) if after - victims.freed() < self.line() => Decision::Admit,
+            Some(victims) if after - victims.freed() < self.line => Decision::Admit,
             Some(victims) => Decision::Displace(victims),
             None if newcomer.class == Class::Critical => Decision::Admit,
             None => self.stale(now, newcomer).map_or(Decision::Refuse, Decision::Displace),
@@ -298,17 +300,14 @@ impl<T> State<T> {
         })
     }
 
-    fn draw_line(&mut self) {
-        self.batch = self.model.batch_effective(&self.config);
-        self.rate = self.model.rate(self.batch);
-        self.bucket.resize(self.rate, self.config.burst, self.batch);
-    }
-
     /// The load line in units: one batch waiting while one commits, and what
     /// the disk could serve while ticketed requests are on their way to the
     /// queue.
-    fn line(&self) -> f64 {
-        f64::from(self.batch) + self.prestage.units(self.rate, self.batch)
+    fn draw_line(&mut self) {
+        self.batch = self.model.batch_effective(&self.config);
+        self.rate = self.model.rate(self.batch);
+        self.line = f64::from(self.batch) + self.prestage.units(self.rate, self.batch);
+        self.bucket.resize(self.rate, self.config.burst, self.batch);
     }
 
     fn refill(&mut self, now: Timestamp) {
@@ -331,7 +330,7 @@ impl<T> State<T> {
     fn price(&mut self, now: Timestamp, units: u32, reason: Reason) -> Rejection {
         // What is admitted now comes back as arrivals: the spare rate is what
         // the queue does not already hold for the next batch.
-        let taken = self.queue.held_units() as f64 / self.line().max(1.0);
+        let taken = self.queue.held_units() as f64 / self.line.max(1.0);
         let retry_after = self.appointments.book(now, units, self.rate, taken);
         Rejection { gate: Gate::Write, reason, retry_after }
     }
