@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::decoded::DecodedCache;
 use crate::error::VaultError;
+use crate::plaintext::Plaintext;
 
 /// Turns values into what is stored and back. The barrier does it with
 /// AES-256-GCM; tests may use another.
@@ -31,7 +32,7 @@ pub trait Cipher: Send + Sync {
     ///
     /// # Errors
     /// It was altered, moved to another key or encrypted under unknown keys.
-    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, VaultError>;
+    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Plaintext, VaultError>;
 }
 
 /// Seconds since the Unix epoch.
@@ -151,7 +152,7 @@ impl<'v> Context<'v> {
     /// It cannot be encoded or encrypted.
     pub fn put<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), VaultError> {
         let plain = serde_json::to_vec(value)
-            .map(zeroize::Zeroizing::new)
+            .map(Plaintext::from)
             .map_err(|error| VaultError::Internal(format!("unencodable entry {key}: {error}")))?;
         let sealed = self.cipher.seal(key.as_bytes(), &plain)?;
         self.writes.insert(Bytes::copy_from_slice(key.as_bytes()), Some(sealed));

@@ -16,6 +16,7 @@ mod error;
 mod idempotency;
 pub mod lease;
 mod mounts;
+mod plaintext;
 pub mod policy;
 pub mod quota;
 mod request;
@@ -29,6 +30,7 @@ mod vault;
 
 pub use crate::barrier::KeyStatus;
 pub use crate::error::VaultError;
+pub use crate::plaintext::Plaintext;
 pub use crate::request::{Operation, Request};
 pub use crate::response::{AuthResponse, Response};
 pub use crate::seal::{InvalidStaticKey, StaticKey};

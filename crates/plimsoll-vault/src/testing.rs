@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use plimsoll_store::{MemoryStore, Range, Store, StoreError, Transact, Txn, View};
-use zeroize::Zeroizing;
 
 use crate::context::Cipher;
 use crate::error::VaultError;
+use crate::plaintext::Plaintext;
 
 /// Commits a decision; false if something that it read has changed since.
 pub(crate) fn commit(store: &MemoryStore, txn: Txn) -> bool {
@@ -33,7 +33,7 @@ impl Cipher for Plain {
         Ok(Bytes::copy_from_slice(plain))
     }
 
-    fn open(&self, _key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        Ok(Zeroizing::new(sealed.to_vec()))
+    fn open(&self, _key: &[u8], sealed: &[u8]) -> Result<Plaintext, VaultError> {
+        Ok(sealed.to_vec().into())
     }
 }

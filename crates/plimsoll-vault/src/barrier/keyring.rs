@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::error::VaultError;
+use crate::plaintext::Plaintext;
 
 /// Bytes of every key here.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -127,7 +128,7 @@ impl Keyring {
         active.key.seal(active.epoch, aad, plain)
     }
 
-    pub(crate) fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, VaultError> {
+    pub(crate) fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Plaintext, VaultError> {
         let epoch = epoch_of(sealed)?;
         let index = self
             .keys
@@ -146,8 +147,6 @@ impl Keyring {
         self.keys.last().ok_or_else(|| internal("empty keyring"))
     }
 }
-
-type SecretBytes = Zeroizing<Vec<u8>>;
 
 /// AES-256-GCM with one key, over `epoch (u32, big endian), version, nonce,
 /// ciphertext and tag`. The caller's bytes are authenticated beside it.
@@ -189,7 +188,7 @@ impl BarrierKey {
         Ok(sealed.freeze())
     }
 
-    pub(crate) fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, VaultError> {
+    pub(crate) fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Plaintext, VaultError> {
         let (header, body) =
             sealed.split_at_checked(HEADER_BYTES).ok_or_else(|| internal("entry too short"))?;
         if header[EPOCH_BYTES] != VERSION {
@@ -197,7 +196,7 @@ impl BarrierKey {
         }
         let nonce = Nonce::try_assume_unique_for_key(&header[EPOCH_BYTES + 1..])
             .map_err(|_| internal("nonce"))?;
-        let mut plain = Zeroizing::new(body.to_vec());
+        let mut plain = Plaintext::from(body.to_vec());
         let plain_bytes = self
             .key
             .open_in_place(nonce, Aad::from(aad), &mut plain)

@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use crate::barrier::keyring::{BarrierKey, Keyring};
 use crate::context::Cipher;
 use crate::error::VaultError;
+use crate::plaintext::Plaintext;
 
 pub use crate::barrier::keyring::KeyStatus;
 pub(crate) use crate::barrier::keyring::{KEY_BYTES, SecretKey, StoredKeyring, random_key};
@@ -61,7 +61,7 @@ impl Cipher for Barrier {
         self.keyring.load().as_ref().ok_or(VaultError::Sealed)?.seal(key, plain)
     }
 
-    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Plaintext, VaultError> {
         self.keyring.load().as_ref().ok_or(VaultError::Sealed)?.open(key, sealed)
     }
 }
@@ -72,10 +72,6 @@ pub(crate) fn wrap(key: &SecretKey, place: &str, plain: &[u8]) -> Result<Bytes, 
 }
 
 /// The inverse of [`wrap`].
-pub(crate) fn unwrap(
-    key: &SecretKey,
-    place: &str,
-    sealed: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+pub(crate) fn unwrap(key: &SecretKey, place: &str, sealed: &[u8]) -> Result<Plaintext, VaultError> {
     BarrierKey::new(&**key)?.open(place.as_bytes(), sealed)
 }

@@ -16,7 +16,7 @@ fn unsealed(epochs: u64) -> (Barrier, StoredKeyring) {
 fn an_entry_opens_only_under_its_own_key_and_unaltered() {
     let (barrier, _) = unsealed(1);
     let sealed = Cipher::seal(&barrier, b"secret/a", b"value").unwrap();
-    assert_eq!(&**barrier.open(b"secret/a", &sealed).unwrap(), b"value");
+    assert_eq!(&*barrier.open(b"secret/a", &sealed).unwrap(), b"value");
     assert!(barrier.open(b"secret/b", &sealed).is_err());
     for position in 0..sealed.len() {
         let mut altered = sealed.to_vec();
@@ -34,8 +34,8 @@ fn a_rotated_keyring_opens_what_older_keys_encrypted() {
     barrier.install(&stored).unwrap();
     let new = Cipher::seal(&barrier, b"a", b"new").unwrap();
     assert_eq!((&old[..4], &new[..4]), (&[0, 0, 0, 1][..], &[0, 0, 0, 2][..]));
-    assert_eq!(&**barrier.open(b"a", &old).unwrap(), b"old");
-    assert_eq!(&**barrier.open(b"a", &new).unwrap(), b"new");
+    assert_eq!(&*barrier.open(b"a", &old).unwrap(), b"old");
+    assert_eq!(&*barrier.open(b"a", &new).unwrap(), b"new");
     let status = barrier.key_status().unwrap();
     assert_eq!((status.term, status.installed, status.encryptions), (2, 2_000, 1));
 }

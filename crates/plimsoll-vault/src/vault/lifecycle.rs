@@ -266,7 +266,7 @@ impl Vault {
 
     /// Whether [`Vault::seal_sums`] of this cluster has made `sealed` of `sums`.
     pub fn has_sealed(&self, sums: &[u8], sealed: &[u8]) -> bool {
-        self.barrier.open(SNAPSHOT_SUMS, sealed).is_ok_and(|opened| *opened == sums)
+        self.barrier.open(SNAPSHOT_SUMS, sealed).is_ok_and(|opened| *opened == *sums)
     }
 
     /// Reads what must be in memory while unsealed.

@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 use crate::audit::Devices;
 use crate::barrier::{self, KEY_BYTES, KEYRING_KEY, SecretKey};
 use crate::error::VaultError;
+use crate::plaintext::Plaintext;
 use crate::seal::{ROOT_KEY_KEY, SEAL_CONFIG_KEY};
 use crate::sys::MAINTENANCE_KEY;
 use crate::vault::Vault;
@@ -150,11 +151,7 @@ impl Vault {
     ///
     /// # Errors
     /// It is sealed, or they are of another adoption.
-    pub fn adopted_secrets(
-        &self,
-        seal: &OwnSeal,
-        secrets: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    pub fn adopted_secrets(&self, seal: &OwnSeal, secrets: &[u8]) -> Result<Plaintext, VaultError> {
         barrier::unwrap(&self.primary_root_key(seal)?, SECRETS, secrets)
     }
 
