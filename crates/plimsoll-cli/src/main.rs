@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// Requests are many small allocations that are freed on other threads, which is
-/// what the C library's allocator does worst.
+/// what the C library's allocator does worst. Built without huge pages (`no_thp`): a table
+/// that is sparse on purpose would be resident as a whole.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -38,14 +38,14 @@ fn demand(flow: u64) -> Demand {
 }
 
 /// Ticket taken and given back.
-#[divan::bench(args = [Mode::Off, Mode::Enforce], threads = [1, 2])]
+#[divan::bench(args = [Mode::Off, Mode::Enforce], threads = [1, 2], sample_size = 500)]
 fn admit(bencher: Bencher<'_, '_>, mode: Mode) {
     let gate = gate(mode);
     bencher.bench(|| gate.admit(Timestamp::ZERO, &demand(1)).is_ok());
 }
 
 /// Refused by a full gate of one flow.
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = 500)]
 fn refuse(bencher: Bencher<'_, '_>) {
     let gate = gate(Mode::Enforce);
     let places: Vec<_> =
