@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -185,8 +186,12 @@ def storm(options):
     row("  refused in the calm", refused, "0", mark(refused == 0))
 
 
+# What `prepare_reads` has written; nothing is prepared for it.
+READ = "GET:/v1/load-kv1/key-{n}"
+
+
 def prepare_reads(port, token):
-    """What the load generator reads, written once: kv 1 under load/."""
+    """What the load generator reads, written once: kv 1 under load-kv1/."""
     load(port, "kv1-get", "--phases", "1s:50", token=token)
 
 
@@ -195,15 +200,17 @@ def reads(options):
     row("reads beside the storm", "usual p99", "ok %", "p99 ms", "logins ok/s")
     for name in [name for name in options.peers if name in ("direct", "envoy", "plimsoll")]:
         with bao_server() as (upstream, token), peer(name, upstream) as (port, _):
-            prepare_reads(port, token)
-            usual = load(port, "kv1-get", "--phases", "5s:500", token=token)
+            prepare_reads(upstream, token)
+            usual = load(port, READ, "--phases", "5s:500", token=token)
             logins = {}
             beside = threading.Thread(target=lambda: logins.update(load(
-                port, "approle-login", "--phases", f"{options.storm + 2}s:2000", "--timeout", "5s",
+                port, "approle-login", "--phases", f"{options.storm + 6}s:2000", "--timeout", "5s",
                 "--in-flight-max", "12000", token=token)))
             beside.start()
-            time.sleep(2)
-            report = load(port, "kv1-get", "--phases", f"{options.storm}s:500", token=token)
+            # Until their role is there, and the storm has begun.
+            time.sleep(4)
+            report = load(port, READ, "--phases", f"{options.storm}s:500", "--timeout", "5s",
+                          token=token)
             beside.join()
         share = report["outcomes"]["ok"] / sum(report["outcomes"].values())
         p99, bound = report["accepted"]["p99_ms"], 3 * max(usual["accepted"]["p99_ms"], 10)
@@ -250,27 +257,34 @@ def fivefold(options):
 
 
 def overhead(options):
-    """1,000 kv reads a second, then 64 connections as fast as they can."""
+    """1,000 kv reads a second, then 64 connections as fast as they can; the peers in turn."""
     row("overhead", "median ms", "p99 ms", "reads/s at 64")
-    found = {}
-    with bao_server() as (upstream, token):
+    names, rounds = ["direct", "haproxy", "plimsoll"], range(5)
+    paced, rates = {name: [] for name in names}, {name: [] for name in names}
+    with contextlib.ExitStack() as peers:
+        upstream, token = peers.enter_context(bao_server())
         prepare_reads(upstream, token)
-        for name in ["direct", "haproxy", "plimsoll"]:
-            with peer(name, upstream) as (port, _):
-                # The first seconds open connections.
-                load(port, "kv1-get", "--phases", "2s:1000", token=token)
-                paced = load(port, "kv1-get", "--phases", "8s:1000", token=token)["accepted"]
-                closed = load(port, "kv1-get", "--closed-loop", "64", "--duration", "6s",
-                              token=token)
-            found[name] = (paced["p50_ms"], paced["p99_ms"],
-                           closed["outcomes"]["ok"] / closed["duration_s"])
-            row(name, f"{paced['p50_ms']:.2f}", f"{paced['p99_ms']:.2f}", f"{found[name][2]:.0f}")
-    ours, alone, theirs = found["plimsoll"], found["direct"], found["haproxy"]
+        ports = {name: peers.enter_context(peer(name, upstream))[0] for name in names}
+        for port in ports.values():
+            # The first seconds open connections.
+            load(port, "kv1-get", "--phases", "2s:1000", token=token)
+        for _ in rounds:
+            for name, port in ports.items():
+                report = load(port, "kv1-get", "--phases", "3s:1000", token=token)
+                paced[name].append(report["accepted"])
+                report = load(port, "kv1-get", "--closed-loop", "64", "--duration", "2s", token=token)
+                rates[name].append(report["outcomes"]["ok"] / report["duration_s"])
+    middle = {name: [statistics.median(one[quantile] for one in paced[name])
+                     for quantile in ("p50_ms", "p99_ms")] for name in names}
+    for name in names:
+        row(name, *(f"{ms:.2f}" for ms in middle[name]), f"{statistics.median(rates[name]):.0f}")
+    ours, alone, theirs = middle["plimsoll"], middle["direct"], middle["haproxy"]
     row("  median over direct", f"{ours[0] - alone[0]:+.2f} ms", "<= +0.3",
         mark(ours[0] <= alone[0] + 0.3))
     row("  p99 over HAProxy's", f"{ours[1] - theirs[1]:+.2f} ms", "<= +0.5",
         mark(ours[1] <= theirs[1] + 0.5))
-    row("  throughput", f"{ours[2] / theirs[2]:.2f}x", ">= 0.7", mark(ours[2] >= 0.7 * theirs[2]))
+    ratio = statistics.median(a / b for a, b in zip(rates["plimsoll"], rates["haproxy"]))
+    row("  throughput", f"{ratio:.2f}x", ">= 0.7", mark(ratio >= 0.7))
 
 
 class Broken:
