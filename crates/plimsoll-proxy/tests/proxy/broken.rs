@@ -10,7 +10,7 @@ use plimsoll_proxy::UpstreamKind;
 use plimsoll_proxy::config::Config;
 
 use crate::support::h2::{CANCEL, Http2, NO_ERROR, request};
-use crate::support::{Proxy, connect, get, head, raw, saying, until};
+use crate::support::{Proxy, connect, get, head, raw, saying, silent, until};
 
 fn nobody() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -218,14 +218,8 @@ fn an_answer_that_stops_in_the_middle_is_cut() {
 
 #[test]
 fn a_client_that_vanishes_takes_its_request_along() {
-    let (sender, gone) = mpsc::channel();
-    let sender = std::sync::Mutex::new(sender);
-    let proxy = Proxy::before(raw(move |mut stream| {
-        head(&mut stream);
-        // Ends when the proxy closes the connection.
-        let end = stream.read(&mut [0]);
-        let _ = sender.lock().expect("held by no other").send(end.is_ok_and(|bytes| bytes == 0));
-    }));
+    let (upstream, gone) = silent();
+    let proxy = Proxy::before(upstream);
     let mut client = connect(proxy.address);
     client.write_all(get("/", "").as_bytes()).expect("sent");
     until(|| proxy.metric("plimsoll_proxy_at_upstream") == 1.0);

@@ -5,7 +5,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::support::h2::{CANCEL, DATA, GOAWAY, HEADERS, Http2, NO_ERROR, RST_STREAM, request};
-use crate::support::{Proxy, counted, echo, head, hyper_server, mirror, raw, saying, until};
+use crate::support::{
+    Proxy, counted, echo, head, hyper_server, mirror, raw, saying, silent, told, until,
+};
 
 #[test]
 fn a_request_of_http_2_arrives_as_one_of_http_1_1() {
@@ -188,14 +190,8 @@ fn half_a_body_never_ends_a_stream() {
 
 #[test]
 fn a_request_taken_back_is_taken_back_from_the_upstream() {
-    let (sender, gone) = mpsc::channel();
-    let sender = std::sync::Mutex::new(sender);
-    let proxy = Proxy::before(raw(move |mut stream| {
-        head(&mut stream);
-        // Ends when the proxy closes the connection.
-        let end = stream.read(&mut [0]);
-        let _ = sender.lock().expect("held by no other").send(end.is_ok_and(|bytes| bytes == 0));
-    }));
+    let (upstream, gone) = silent();
+    let proxy = Proxy::before(upstream);
     let mut client = Http2::connect(proxy.address);
     client.headers(1, &request("GET", &[]), true);
     client.headers(3, &request("GET", &[]), true);
@@ -236,13 +232,8 @@ fn a_client_that_trickles_over_http_2_is_told_so() {
 
 #[test]
 fn a_drain_says_goodbye_and_finishes_the_streams() {
-    let (go, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let proxy = Proxy::before(raw(move |mut stream| {
-        head(&mut stream);
-        let _ = wait.lock().expect("held by no other").recv();
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
-    }));
+    let (upstream, go) = told();
+    let proxy = Proxy::before(upstream);
     let mut client = Http2::connect(proxy.address);
     client.headers(1, &request("GET", &[]), true);
     until(|| proxy.metric("plimsoll_proxy_at_upstream") == 1.0);

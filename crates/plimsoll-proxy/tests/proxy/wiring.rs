@@ -1,6 +1,7 @@
 //! Starting, recognising, reloading, draining, and TLS to the upstream.
 
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use plimsoll_proxy::config::Config;
 use plimsoll_proxy::{Source, UpstreamKind};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Body, Proxy, connect, get, head, mirror, raw, saying, until};
+use crate::support::{Body, Proxy, connect, get, head, mirror, raw, saying, told, until};
 
 #[test]
 fn a_vault_is_recognised_by_itself() {
@@ -56,13 +57,8 @@ fn a_reload_sends_the_next_request_elsewhere_and_a_bad_file_changes_nothing() {
 
 #[test]
 fn a_drain_finishes_what_was_accepted() {
-    let (go, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let proxy = Proxy::before(raw(move |mut stream| {
-        head(&mut stream);
-        let _ = wait.lock().expect("held by no other").recv();
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
-    }));
+    let (upstream, go) = told();
+    let proxy = Proxy::before(upstream);
     let mut client = connect(proxy.address);
     client.write_all(get("/", "").as_bytes()).expect("sent");
     until(|| proxy.metric("plimsoll_proxy_at_upstream") == 1.0);
@@ -179,17 +175,19 @@ fn what_the_upstream_says_of_its_load_is_understood() {
     }
 }
 
+/// A certificate of `localhost` that is its own authority, and its key, as files.
+fn self_signed(directory: &Path) -> (PathBuf, PathBuf) {
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
+    let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
+    std::fs::write(&certificate, pair.cert.pem()).expect("written");
+    std::fs::write(&key, pair.signing_key.serialize_pem()).expect("written");
+    (certificate, key)
+}
+
 #[test]
 fn clients_come_by_tls_and_with_certificates_if_that_is_asked() {
     let directory = tempfile::tempdir().expect("a directory");
-    let file = |name: &str, text: String| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    };
-    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
-    let certificate = file("cert.pem", pair.cert.pem());
-    let key = file("key.pem", pair.signing_key.serialize_pem());
+    let (certificate, key) = self_signed(directory.path());
     let mut config = Config::new(format!("http://{}", mirror()).parse().expect("a URL"));
     config.upstream.kind.0 = Some(UpstreamKind::Http);
     let tls = TlsConfig::new(&certificate, &key);
@@ -221,14 +219,7 @@ async fn hello(_: Request<Incoming>) -> Response<Body> {
 #[test]
 fn an_upstream_behind_tls_is_checked_and_checks_us() {
     let directory = tempfile::tempdir().expect("a directory");
-    let file = |name: &str, text: String| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    };
-    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
-    let certificate = file("cert.pem", pair.cert.pem());
-    let key = file("key.pem", pair.signing_key.serialize_pem());
+    let (certificate, key) = self_signed(directory.path());
     let mut listening = ListenerConfig::new("127.0.0.1:0".parse().expect("an address"));
     let tls = TlsConfig::new(&certificate, &key).with_client_ca(&certificate, ClientAuth::Required);
     listening = listening.with_tls(tls);
@@ -254,8 +245,8 @@ fn an_upstream_behind_tls_is_checked_and_checks_us() {
     // TLS 1.3 tells a client without a certificate only after the handshake.
     let unknown = proxy(ClientTls { ca, identity: None }).talk(&get("/", ""));
     assert!(unknown.starts_with("HTTP/1.1 502 "), "{unknown}");
-    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
-    let ca = Some(file("other.pem", other.cert.pem()));
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let ca = Some(self_signed(elsewhere.path()).0);
     let distrusted = proxy(ClientTls { ca, identity: None }).talk(&get("/", ""));
     assert!(distrusted.contains("error=tls_protocol_error"), "{distrusted}");
 }

@@ -199,18 +199,20 @@ fn a_broken_upstream_teaches_nothing() {
 /// Fills the gate every millisecond, answers nobody, and ends everybody after five
 /// seconds: in a hang clients go, or time out. Returns who is still there.
 fn hang(gate: &OpaqueGate<Named>, begin: u64, lasting: u64, outcome: Outcome) -> Vec<Ticket> {
-    let mut inside = std::collections::VecDeque::new();
+    let mut inside = Vec::<Ticket>::new();
     for ms in begin..begin + lasting {
         while let Ok(Entry::Started(ticket)) =
             gate.enter(at(ms), &demand(ms, Class::Normal), || Named(0, Told::default()))
         {
-            inside.push_back(ticket);
+            inside.push(ticket);
         }
-        while let Some(oldest) = inside.pop_front_if(|ticket| ticket.started() <= at(ms - 5_000)) {
+        let gave_up = |ticket: &&Ticket| ticket.started() <= at(ms - 5_000);
+        let count = inside.iter().take_while(gave_up).count();
+        for oldest in inside.drain(..count) {
             oldest.end(at(ms), outcome);
         }
     }
-    inside.into()
+    inside
 }
 
 #[test]

@@ -5,8 +5,8 @@ pub(crate) mod h2;
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -141,6 +141,31 @@ pub(crate) fn raw(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAd
         }
     });
     address
+}
+
+/// An upstream that never answers, and says of each connection whether it was closed.
+pub(crate) fn silent() -> (SocketAddr, mpsc::Receiver<bool>) {
+    let (sender, closed) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let address = raw(move |mut stream| {
+        head(&mut stream);
+        // Ends when the proxy closes the connection.
+        let end = stream.read(&mut [0]);
+        let _ = sender.lock().expect("held by no other").send(end.is_ok_and(|bytes| bytes == 0));
+    });
+    (address, closed)
+}
+
+/// An upstream that answers `done` when it is told to.
+pub(crate) fn told() -> (SocketAddr, mpsc::Sender<()>) {
+    let (go, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let address = raw(move |mut stream| {
+        head(&mut stream);
+        let _: Result<(), _> = wait.lock().expect("held by no other").recv();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+    });
+    (address, go)
 }
 
 /// Reads one head.
