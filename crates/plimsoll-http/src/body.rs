@@ -1,5 +1,8 @@
 //! Reading a request's body within limits.
 
+use core::future::{Future as _, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -49,14 +52,39 @@ pub enum BodyError {
     BrokeOff,
 }
 
-/// Whether a connection must close after an answer that leaves this body unread. Not if
-/// what is left is likely to be here already: it is read with the next request. A client
-/// that is refused a hundred times must not connect a hundred times.
-pub(crate) fn must_close(headers: &HeaderMap, body: &impl Body) -> bool {
-    // Who asks first whether to send a body has not sent it, and may send it yet.
-    let waits = headers.contains_key(EXPECT);
-    let is_small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY_BYTES);
-    !body.is_end_stream() && (waits || !is_small)
+/// What of a body may still be on its way when its request is refused.
+#[derive(Clone, Copy, Debug)]
+pub enum Unread {
+    /// Nothing.
+    Nothing,
+    /// As much as is likely to be here already.
+    Little,
+    /// More than that, or nobody knows how much.
+    Much,
+}
+
+impl Unread {
+    pub(crate) fn of(body: &impl Body) -> Self {
+        if body.is_end_stream() {
+            Self::Nothing
+        } else if body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY_BYTES) {
+            Self::Little
+        } else {
+            Self::Much
+        }
+    }
+
+    /// Whether the connection must close after an answer that leaves the body unread. Not
+    /// if what is left is likely to be here already: it is read with the next request. A
+    /// client that is refused a hundred times must not connect a hundred times.
+    pub(crate) fn must_close(self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Nothing => false,
+            // Who asks first whether to send a body has not sent it, and may send it yet.
+            Self::Little => headers.contains_key(EXPECT),
+            Self::Much => true,
+        }
+    }
 }
 
 /// The whole body, each part of it `counted` when it is there.
@@ -75,7 +103,13 @@ where
         return Ok(Bytes::new());
     }
     check_size(body.size_hint().lower(), limits)?;
-    tokio::time::timeout(limits.time_max, collect(body, limits, counted))
+    let mut collected = pin!(collect(body, limits, counted));
+    // Nearly every body is here already, and needs neither a timer nor the room for one.
+    let first = poll_fn(|context| Poll::Ready(collected.as_mut().poll(context))).await;
+    if let Poll::Ready(collected) = first {
+        return collected;
+    }
+    Box::pin(tokio::time::timeout(limits.time_max, collected))
         .await
         .unwrap_or(Err(BodyError::TooSlow(limits.time_max).into()))
 }
@@ -104,7 +138,7 @@ async fn collect<B>(
 where
     B: Body<Data = Bytes>,
 {
-    let mut body = core::pin::pin!(body);
+    let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// How long the client says that it waits: RFC 7240, `Prefer: wait=10`, in seconds.
 pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
-    let preferences = headers.get_all("prefer").iter();
+    let preferences = headers.get_all(PREFER).iter();
     preferences
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
@@ -24,10 +26,7 @@ mod tests {
     use super::*;
 
     fn wait(prefer: &'static str) -> Option<Duration> {
-        preferred_wait(&HeaderMap::from_iter([(
-            http::HeaderName::from_static("prefer"),
-            HeaderValue::from_static(prefer),
-        )]))
+        preferred_wait(&HeaderMap::from_iter([(PREFER, HeaderValue::from_static(prefer))]))
     }
 
     #[test]

@@ -15,21 +15,21 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::body::must_close;
+use crate::body::Unread;
 
 /// Decides on a request's headers.
 pub trait Rule {
     /// What is left to do for a request that passed.
     type Passed: Settle;
 
-    /// Lets a request pass, or answers it; `unread` as for [`respond`](crate::refusal::respond).
+    /// Lets a request pass, or answers it; `unread` is what is left of its body then.
     ///
     /// # Errors
     /// The answer to a request that does not pass.
     fn admit<R: From<Bytes>>(
         &self,
         parts: &mut Parts,
-        unread: bool,
+        unread: Unread,
     ) -> Result<Self::Passed, Response<R>>;
 }
 
@@ -90,14 +90,44 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let unread = must_close(&parts.headers, &body);
-        match self.rule.admit(&mut parts, unread) {
-            Ok(passed) => {
-                Answer::awaited(self.inner.call(Request::from_parts(parts, body)), passed)
-            }
-            Err(response) => Answer::refused(response),
-        }
+        let Self { inner, rule } = self;
+        judged(&**rule, request, |request| inner.call(request))
+    }
+}
+
+/// Through a reference, if the service behind the rule can be called through one: whoever
+/// serves many requests at once needs no clone for each.
+impl<'s, S, L, B, R> Service<Request<B>> for &'s Ruled<S, L>
+where
+    &'s S: Service<Request<B>, Response = Response<R>>,
+    L: Rule,
+    B: Body,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = <&'s S as Service<Request<B>>>::Error;
+    type Future = Answer<<&'s S as Service<Request<B>>>::Future, L::Passed, R>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        let mut inner: &'s S = &self.inner;
+        inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut inner: &'s S = &self.inner;
+        judged(&*self.rule, request, |request| inner.call(request))
+    }
+}
+
+fn judged<L: Rule, B: Body, R: From<Bytes>, F>(
+    rule: &L,
+    request: Request<B>,
+    call: impl FnOnce(Request<B>) -> F,
+) -> Answer<F, L::Passed, R> {
+    let (mut parts, body) = request.into_parts();
+    match rule.admit(&mut parts, Unread::of(&body)) {
+        Ok(passed) => Answer::awaited(call(Request::from_parts(parts, body)), passed),
+        Err(response) => Answer::refused(response),
     }
 }
 
@@ -106,21 +136,34 @@ pin_project! {
     #[derive(Debug)]
     pub struct Answer<F, P, R> {
         #[pin]
-        future: Option<F>,
-        passed: Option<P>,
-        refusal: Option<Response<R>>,
+        state: State<F, P, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjected]
+    #[derive(Debug)]
+    enum State<F, P, R> {
+        Awaited {
+            #[pin]
+            future: F,
+            passed: Option<P>,
+        },
+        Refused {
+            refusal: Option<Response<R>>,
+        },
     }
 }
 
 impl<F, P, R> Answer<F, P, R> {
     /// The service was called.
     pub(crate) const fn awaited(future: F, passed: P) -> Self {
-        Self { future: Some(future), passed: Some(passed), refusal: None }
+        Self { state: State::Awaited { future, passed: Some(passed) } }
     }
 
     /// It was not.
     pub(crate) const fn refused(response: Response<R>) -> Self {
-        Self { future: None, passed: None, refusal: Some(response) }
+        Self { state: State::Refused { refusal: Some(response) } }
     }
 }
 
@@ -133,15 +176,16 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let answer = self.project();
-        match (answer.future.as_pin_mut(), answer.refusal.take()) {
-            (Some(future), _) => {
+        match self.project().state.project() {
+            StateProjected::Awaited { future, passed } => {
                 let output = ready!(future.poll(context));
-                Poll::Ready(answer.passed.take().settle(output))
+                Poll::Ready(passed.take().settle(output))
             }
-            (None, Some(refusal)) => Poll::Ready(Ok(refusal)),
-            // Polled again after completion, against the contract of `Future`.
-            (None, None) => Poll::Pending,
+            StateProjected::Refused { refusal } => match refusal.take() {
+                Some(refusal) => Poll::Ready(Ok(refusal)),
+                // Polled again after completion, against the contract of `Future`.
+                None => Poll::Pending,
+            },
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use http::request::Parts;
+use http::{HeaderName, Method};
 use plimsoll::{Class, Demand, Flow, RouteCosts, Timestamp};
 use plimsoll_http::body::announced_size;
 use plimsoll_http::door::{Classify, Route};
@@ -23,6 +23,9 @@ use crate::face::{operation, query};
 const OVERHEAD_BYTES: u64 = 1024;
 /// Nobody is taken to wait longer for an answer.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Asks to be refused.
+const FORCE_REJECT: HeaderName = HeaderName::from_static("x-vault-aop-force-reject");
 
 /// Answered in any overload: operators and balancers ask them, and they cost little.
 const OPEN: [&str; 8] = [
@@ -96,7 +99,7 @@ impl Classify for VaultRoutes {
     }
 
     fn forced(&self, parts: &Parts) -> bool {
-        parts.headers.get("x-vault-aop-force-reject").is_some_and(|value| value == "true")
+        parts.headers.get(FORCE_REJECT).is_some_and(|value| value == "true")
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) face: Arc<dyn Face>,
     pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) limits: BodyLimits,
-    pub(super) administration: Semaphore,
+    pub(super) administration: Arc<Semaphore>,
 }
 
 /// Puts a [`Door`] in front of a service.
@@ -39,7 +39,7 @@ impl DoorLayer {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         limits: BodyLimits,
     ) -> Self {
-        let administration = Semaphore::new(ADMINISTRATION_MAX);
+        let administration = Arc::new(Semaphore::new(ADMINISTRATION_MAX));
         let gates = gates.into();
         Self(Arc::new(Shared { gates, classify, face, clock, limits, administration }))
     }

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use tower_layer::Layer;
 
+use crate::body::Unread;
 use crate::idempotency::key::{IdempotencyKey, Replayed};
 use crate::identity::CREDENTIALS;
 use crate::refusal::{Face, IdempotencyError, respond};
@@ -97,9 +98,11 @@ impl Rule for IdempotencyLayer {
     fn admit<R: From<Bytes>>(
         &self,
         parts: &mut Parts,
-        unread: bool,
+        unread: Unread,
     ) -> Result<Option<UnderWay>, Response<R>> {
-        self.enter(parts).map_err(|error| respond(&*self.face, &parts.headers, error, unread))
+        self.enter(parts).map_err(|error| {
+            respond(&*self.face, &parts.headers, error, unread.must_close(&parts.headers))
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderName};
 
+/// Where Vault's clients put their token.
+pub(crate) const VAULT_TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+
 /// Headers in which credentials come.
-pub(crate) const CREDENTIALS: [HeaderName; 2] =
-    [AUTHORIZATION, HeaderName::from_static("x-vault-token")];
+pub(crate) const CREDENTIALS: [HeaderName; 2] = [VAULT_TOKEN, AUTHORIZATION];
 
 /// Whose request it is, as far as the connection and its headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

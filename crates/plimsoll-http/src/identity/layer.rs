@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, Response};
 use tower_layer::Layer;
 
+use crate::body::Unread;
 use crate::identity::client::{CREDENTIALS, Client};
 use crate::identity::forwarding::{Forwarding, ForwardingError};
 use crate::refusal::{Face, ProblemFace, respond};
@@ -82,9 +83,11 @@ pub type Identity<S> = Ruled<S, IdentityLayer>;
 impl Rule for IdentityLayer {
     type Passed = ();
 
-    fn admit<R: From<Bytes>>(&self, parts: &mut Parts, unread: bool) -> Result<(), Response<R>> {
+    fn admit<R: From<Bytes>>(&self, parts: &mut Parts, unread: Unread) -> Result<(), Response<R>> {
         let client = self.identify(&parts.extensions, &parts.headers);
-        let client = client.map_err(|error| respond(&*self.face, &parts.headers, error, unread))?;
+        let client = client.map_err(|error| {
+            respond(&*self.face, &parts.headers, error, unread.must_close(&parts.headers))
+        })?;
         parts.extensions.insert(client);
         Ok(())
     }

@@ -28,7 +28,7 @@ mod layer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::identity::client::CREDENTIALS;
+pub(crate) use crate::identity::client::{CREDENTIALS, VAULT_TOKEN};
 pub use crate::identity::client::{Client, network};
 pub use crate::identity::forwarding::{Forwarding, ForwardingError, InvalidProxy};
 pub use crate::identity::hops::ForwardedHeader;

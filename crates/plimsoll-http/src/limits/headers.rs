@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 use tower_layer::Layer;
 
+use crate::body::Unread;
 use crate::refusal::{Face, ProblemFace, respond};
 use crate::rule::{Rule, Ruled};
 
@@ -87,8 +88,9 @@ pub type LimitedHeaders<S> = Ruled<S, HeaderLimitsLayer>;
 impl Rule for HeaderLimitsLayer {
     type Passed = ();
 
-    fn admit<R: From<Bytes>>(&self, parts: &mut Parts, unread: bool) -> Result<(), Response<R>> {
+    fn admit<R: From<Bytes>>(&self, parts: &mut Parts, unread: Unread) -> Result<(), Response<R>> {
         let headers = &parts.headers;
-        self.limits.check(headers).map_err(|error| respond(&*self.face, headers, error, unread))
+        let refused = |error| respond(&*self.face, headers, error, unread.must_close(headers));
+        self.limits.check(headers).map_err(refused)
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderName, Method, Response, Uri};
 use rand::Rng as _;
 use tower_layer::Layer;
 
+use crate::body::Unread;
 use crate::maintenance::notice::Notice;
 use crate::maintenance::{Maintenance, Phase};
 use crate::refusal::{Face, ProblemFace, Refusal, respond};
@@ -77,7 +78,9 @@ impl MaintenanceLayer {
 
     /// What the answer must announce, if anything.
     fn check(&self, parts: &Parts) -> Result<Option<Notice>, Refusal> {
-        let Some((announced, phase)) = self.state.current((self.clock)()) else { return Ok(None) };
+        // Mostly nothing is announced, and the time of day of no interest.
+        let Some(announced) = self.state.announced() else { return Ok(None) };
+        let phase = announced.plan.phase((self.clock)());
         let plan = Arc::clone(&announced.plan);
         let remaining = match phase {
             Phase::Ahead(_) => return Ok(Some(Notice { plan, face: Arc::clone(&self.face) })),
@@ -122,8 +125,10 @@ impl Rule for MaintenanceLayer {
     fn admit<R: From<Bytes>>(
         &self,
         parts: &mut Parts,
-        unread: bool,
+        unread: Unread,
     ) -> Result<Option<Notice>, Response<R>> {
-        self.check(parts).map_err(|refusal| respond(&*self.face, &parts.headers, refusal, unread))
+        let headers = &parts.headers;
+        let refused = |refusal| respond(&*self.face, headers, refusal, unread.must_close(headers));
+        self.check(parts).map_err(refused)
     }
 }

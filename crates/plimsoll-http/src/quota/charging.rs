@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use plimsoll::quota::{Charge, Exceeded, Usage};
 
+use crate::body::Unread;
 use crate::quota::layer::{QuotaLayer, Shared};
 use crate::quota::policy::Asked;
 use crate::refusal::ratelimit::{Allowance, write_rate_limit};
@@ -25,7 +26,7 @@ impl Rule for QuotaLayer {
     fn admit<R: From<Bytes>>(
         &self,
         parts: &mut Parts,
-        unread: bool,
+        unread: Unread,
     ) -> Result<Option<Charged>, Response<R>> {
         let Self(shared) = self;
         let asked = shared.policy.ask(parts);
@@ -74,7 +75,7 @@ fn refuse<R: From<Bytes>>(
     parts: &Parts,
     asked: &Asked,
     exceeded: &Exceeded,
-    unread: bool,
+    unread: Unread,
 ) -> Response<R> {
     let quota = name(asked, exceeded.window);
     shared.policy.refused(parts, &quota);
@@ -89,7 +90,8 @@ fn refuse<R: From<Bytes>>(
         quota,
     };
     let face = named.and_then(|named| named.face.as_ref()).unwrap_or(&shared.face);
-    let mut response = respond(&**face, &parts.headers, throttled, unread);
+    let close = unread.must_close(&parts.headers);
+    let mut response = respond(&**face, &parts.headers, throttled, close);
     if asked.tells
         && let Some(usage) = exceeded.usage
     {

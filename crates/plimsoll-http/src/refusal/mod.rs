@@ -194,11 +194,14 @@ impl Refusal {
     /// One sentence for people.
     pub fn message(&self) -> String {
         match self {
-            Self::Overloaded(rejection) => format!(
-                "overloaded, try again later: refused by the {} gate ({}), nothing was executed",
+            Self::Overloaded(rejection) => [
+                "overloaded, try again later: refused by the ",
                 rejection.gate.name(),
-                rejection.reason.name()
-            ),
+                " gate (",
+                rejection.reason.name(),
+                "), nothing was executed",
+            ]
+            .concat(),
             Self::NoSpace(rejection) => format!(
                 "no space to store more: refused by the {} gate, nothing was executed; reads and \
                  deletes go on",

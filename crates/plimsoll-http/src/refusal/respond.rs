@@ -10,6 +10,9 @@ use crate::refusal::{Refusal, Told};
 /// Milliseconds, for clients to which Retry-After's whole seconds are too coarse.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
+/// Fields of most refusals.
+const FIELDS_USUAL: usize = 6;
+
 /// A refusal as one kind of client reads it.
 #[derive(Clone, Debug)]
 pub struct Rendered {
@@ -64,6 +67,7 @@ impl Told {
         let mut response = Response::new(B::from(body));
         *response.status_mut() = self.refusal.status();
         let headers = response.headers_mut();
+        headers.reserve(FIELDS_USUAL);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let (Some(s), Some(ms)) = (self.retry_after_s(), self.retry_after_ms()) {
@@ -71,7 +75,7 @@ impl Told {
             headers.insert(RETRY_AFTER_MS, HeaderValue::from(ms));
         }
         if let Some(page) = &self.status_page
-            && let Ok(link) = HeaderValue::from_str(&format!("<{page}>; rel=\"status\""))
+            && let Ok(link) = HeaderValue::try_from(["<", page, ">; rel=\"status\""].concat())
         {
             headers.insert(LINK, link);
         }

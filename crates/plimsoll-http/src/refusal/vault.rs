@@ -1,29 +1,15 @@
 //! Refusals as Vault's clients expect them.
 
+use core::fmt::Write as _;
+
 use http::HeaderMap;
 use plimsoll::Rejection;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::refusal::{Face, Refusal, Rendered, Told};
 
 /// Room for the body of an overload with a status page.
 const OVERLOAD_BYTES: usize = 320;
-
-/// [`Told::details`] of an overload, and its sentence: made for every request that is
-/// too many, so without a tree in between.
-#[derive(Serialize)]
-struct Overload<'t> {
-    code: &'static str,
-    errors: [&'t str; 1],
-    executed: bool,
-    gate: &'static str,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status_page: Option<&'t str>,
-}
 
 /// `{"errors": [...]}`, with the machine-readable part beside it. The sentence of
 /// an overload contains Vault's own `overloaded, try again later`, which clients
@@ -50,20 +36,31 @@ impl Face for VaultFace {
     }
 }
 
-fn overload(told: &Told, rejection: &Rejection) -> Vec<u8> {
-    let overload = Overload {
-        code: told.refusal.code(),
-        errors: [&told.refusal.message()],
-        executed: false,
-        gate: rejection.gate.name(),
-        reason: rejection.reason.name(),
-        retry_after_ms: told.retry_after_ms(),
-        status_page: told.status_page.as_deref(),
-    };
-    let mut body = Vec::with_capacity(OVERLOAD_BYTES);
-    // Writing to memory cannot fail, and every key is a string.
-    let _ = serde_json::to_writer(&mut body, &overload);
-    body.push(b'\n');
+/// [`Told::details`] of an overload, and its sentence: made for every request that is
+/// too many, so put together from what needs no escaping. The page alone is not ours.
+fn overload(told: &Told, rejection: &Rejection) -> String {
+    let mut body = String::with_capacity(OVERLOAD_BYTES);
+    for part in [
+        "{\"code\":\"",
+        told.refusal.code(),
+        "\",\"errors\":[\"",
+        &told.refusal.message(),
+        "\"],\"executed\":false,\"gate\":\"",
+        rejection.gate.name(),
+        "\",\"reason\":\"",
+        rejection.reason.name(),
+        "\"",
+    ] {
+        body.push_str(part);
+    }
+    if let Some(ms) = told.retry_after_ms() {
+        // Writing to a string cannot fail.
+        let _ = write!(body, ",\"retry_after_ms\":{ms}");
+    }
+    if let Some(page) = &told.status_page {
+        let _ = write!(body, ",\"status_page\":{}", Value::from(page.as_str()));
+    }
+    body.push_str("}\n");
     body
 }
 

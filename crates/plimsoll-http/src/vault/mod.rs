@@ -9,6 +9,8 @@ mod path;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use crate::identity::VAULT_TOKEN;
+
 pub use crate::vault::login::{ROLE_BODY_BYTES_MAX, is_login, login_role};
 pub use crate::vault::path::{BadPath, api_path};
 
@@ -51,7 +53,7 @@ fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
 
 /// `X-Vault-Token`, or a bearer token.
 pub fn token(headers: &HeaderMap) -> Option<&str> {
-    let vault = headers.get("x-vault-token").and_then(|value| value.to_str().ok());
+    let vault = headers.get(VAULT_TOKEN).and_then(|value| value.to_str().ok());
     vault.filter(|token| !token.is_empty()).or_else(|| {
         let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;

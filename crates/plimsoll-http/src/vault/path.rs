@@ -46,6 +46,9 @@ fn parse(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if path.len() > PATH_BYTES_MAX {
         return Err(BadPath::TooLong);
     }
+    if is_plain(path) {
+        return Ok(path.into());
+    }
     let decoded: Cow<'_, str> =
         if path.contains('%') { unescape(path)?.into() } else { path.into() };
     if decoded.chars().any(char::is_control) {
@@ -57,6 +60,16 @@ fn parse(path: &str) -> Result<Cow<'_, str>, BadPath> {
         return Err(BadPath::Segment);
     }
     Ok(decoded)
+}
+
+/// Nothing to decode and nothing to refuse, as in nearly every path.
+fn is_plain(path: &str) -> bool {
+    let mut before = b'/';
+    path.bytes().all(|byte| {
+        let is_odd = before == b'/' && matches!(byte, b'/' | b'.');
+        before = byte;
+        byte.is_ascii_graphic() && byte != b'%' && !is_odd
+    }) && !path.is_empty()
 }
 
 fn unescape(path: &str) -> Result<String, BadPath> {

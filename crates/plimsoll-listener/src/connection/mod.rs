@@ -39,6 +39,9 @@ use crate::{Limits, Place, TlsReloader, stats::Counters};
 
 pub use self::service::PeerAddr;
 
+/// Header fields of a request that hyper takes by itself.
+const HYPER_HEADERS_MAX: usize = 100;
+
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What all connections of a listener have in common.
@@ -63,8 +66,11 @@ pub(crate) fn http_builder(limits: &Limits) -> Builder<TokioExecutor> {
         // Its own timeout cannot tell a slow head from an idle connection and
         // allocates a timer per request; `patience` takes its place.
         .header_read_timeout(None)
-        .max_headers(limits.headers_max)
         .max_buf_size(limits.header_bytes_max);
+    if limits.headers_max != HYPER_HEADERS_MAX {
+        // Any number given costs every request two allocations.
+        builder.http1().max_headers(limits.headers_max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -93,9 +99,12 @@ pub(crate) async fn serve<S, B>(
     // Answers are written whole; waiting to coalesce them only adds latency. It
     // fails only on a socket that is dead, and that shows at the first read.
     let _ = socket.set_nodelay(true);
+    // A child's lock is its connection's own; that of the parent all would take each time
+    // that one of them is polled.
+    let abort = shared.abort.child_token();
     tokio::select! {
         biased;
-        () = shared.abort.cancelled() => {}
+        () = abort.cancelled() => {}
         () = async {
             if let Some(stream) = handshake(shared, socket, peer).await {
                 drive(shared, stream, peer, place, service).await;
@@ -137,7 +146,8 @@ where
     let io = Lingering::new(stream, Arc::clone(&vitals), limits.linger_bytes_max, limits.linger());
     let service = ConnectionService::new(service, peer, place, Arc::clone(&vitals));
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(io), service));
-    let mut drained = pin!(shared.drain.cancelled());
+    let drain = shared.drain.child_token();
+    let mut drained = pin!(drain.cancelled());
     let mut patience = Patience::new(limits);
     let mut tick = pin!(sleep(patience.period()));
     let mut closing = false;

@@ -1,10 +1,11 @@
 //! The service as one connection sees it: with the peer's address, and counted.
 
 use std::{
+    cell::RefCell,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use http::{Method, Request, Response, Version};
@@ -22,9 +23,11 @@ use crate::Place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct ConnectionService<S> {
-    inner: S,
+    /// One for all requests of the connection: to clone it for each would count
+    /// references that all connections share.
+    inner: RefCell<S>,
     peer: PeerAddr,
     place: Place,
     vitals: Arc<Vitals>,
@@ -33,7 +36,7 @@ pub(super) struct ConnectionService<S> {
 impl<S> ConnectionService<S> {
     pub(super) fn new(inner: S, peer: SocketAddr, place: Place, vitals: Arc<Vitals>) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        Self { inner, peer: PeerAddr(peer), place, vitals }
+        Self { inner: RefCell::new(inner), peer: PeerAddr(peer), place, vitals }
     }
 }
 
@@ -49,11 +52,14 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.place.clone());
-        let in_flight = InFlight::begin(&self.vitals, &request);
-        Answer::Waiting {
-            service: self.inner.clone(),
-            request: Some(request),
-            in_flight: Some(in_flight),
+        let in_flight = Some(InFlight::begin(&self.vitals, &request));
+        let mut service = self.inner.borrow_mut();
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Answer::Called { future: service.call(request), in_flight },
+            // A clone waits until it is, or fails likewise.
+            Poll::Pending | Poll::Ready(Err(_)) => {
+                Answer::Waiting { service: service.clone(), request: Some(request), in_flight }
+            }
         }
     }
 }

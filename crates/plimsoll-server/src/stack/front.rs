@@ -1,9 +1,9 @@
 //! What a listener serves: the stack of the moment.
 
 use core::convert::Infallible;
-use core::future::Future;
+use core::future::{self, Future};
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::sync::{Arc, OnceLock};
 
 use http::Request;
@@ -12,6 +12,7 @@ use plimsoll_http::door::Door;
 use plimsoll_http::idempotency::Idempotency;
 use plimsoll_http::maintenance::Maintained;
 use plimsoll_http::quota::Quota;
+use tokio_util::either::Either;
 use tower::Service;
 
 use crate::backup;
@@ -53,40 +54,54 @@ impl Front {
     }
 }
 
-impl Listening {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
-        if let Some(operation) = backup::operation(&request) {
-            // Boxed, like what follows: each is rare, and their room would be
-            // copied with every request.
-            return Box::pin(backup::answer(&self.stacks, operation, request)).await;
-        }
-        if replication::is_for(&request)
-            && let Some(replication) = self.replication.get()
-        {
-            let answer = Box::pin(replication::answer(replication, request)).await;
-            return answer.map(Outgoing::Whole);
-        }
-        let stack = self.stacks.current();
-        if request.uri().path() == STATUS_PATH {
-            return maintenance::status(&stack.shared, &request).map(Outgoing::Whole);
-        }
-        let mut service = stack.services[self.listener].clone();
-        let Ok(response) = service.call(request).await;
-        response.map(Outgoing::Whole)
+/// What nearly every request gets: no more than the stack's own future.
+pub(crate) struct Usual(<&'static ApiService as Service<Request<Incoming>>>::Future);
+
+/// On the heap, since each is rare and its room would be copied with every request.
+type Rare = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+impl Future for Usual {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(answer) = ready!(Pin::new(&mut self.0).poll(context));
+        Poll::Ready(Ok(answer.map(Outgoing::Whole)))
     }
+}
+
+fn rare(answer: impl Future<Output = Response> + Send + 'static) -> Either<Usual, Rare> {
+    Either::Right(Box::pin(async { Ok(answer.await) }))
 }
 
 impl Service<Request<Incoming>> for Front {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Either<Usual, Rare>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let listening = Arc::clone(&self.0);
-        Box::pin(async move { Ok(listening.answer(request).await) })
+        let Listening { stacks, replication, listener } = &*self.0;
+        if let Some(operation) = backup::operation(&request) {
+            let stacks = Arc::clone(stacks);
+            return rare(async move { backup::answer(&stacks, operation, request).await });
+        }
+        if replication::is_for(&request)
+            && let Some(replication) = replication.get().cloned()
+        {
+            return rare(async move {
+                replication::answer(&replication, request).await.map(Outgoing::Whole)
+            });
+        }
+        let stack = stacks.serving();
+        if request.uri().path() == STATUS_PATH {
+            let status = maintenance::status(&stack.shared, &request);
+            return rare(future::ready(status.map(Outgoing::Whole)));
+        }
+        // Through a reference: a clone would count a reference for each layer.
+        let mut service = &stack.services[*listener];
+        Either::Left(Usual(service.call(request)))
     }
 }

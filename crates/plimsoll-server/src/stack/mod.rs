@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use plimsoll_store::LogStore;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -110,6 +110,12 @@ impl Stacks {
         let stacks =
             Self { current, builder, dirs, changing: Mutex::default(), runtime, tasks, shutdown };
         Ok(Arc::new(stacks))
+    }
+
+    /// The one that serves, for an instant: without counting a reference that all requests
+    /// share.
+    fn serving(&self) -> Guard<Arc<Stack>> {
+        self.current.load()
     }
 
     pub(crate) fn current(&self) -> Arc<Stack> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use plimsoll_store::Revision;
 use serde_json::{Map, Value};
 
@@ -54,8 +54,8 @@ pub struct LeaseQuota {
 
 impl Vault {
     /// The rate limits in force.
-    pub fn quota_rules(&self) -> Arc<Rules> {
-        self.quotas.rules.load_full()
+    pub fn quota_rules(&self) -> Guard<Arc<Rules>> {
+        self.quotas.rules.load()
     }
 
     /// The limits on leases and how far they are used.
