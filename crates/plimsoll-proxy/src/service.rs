@@ -25,7 +25,7 @@ use plimsoll_listener::PeerAddr;
 use tower::Service;
 
 use crate::answer::{AnswerFace, Own};
-use crate::body::{BrokenBody, Download, Upload, UploadState};
+use crate::body::{BrokenBody, Download, Passing, Upload, UploadState};
 use crate::clock::Clock;
 use crate::gates::{Gates, NamedGate, Told};
 use crate::head::{self, Origin};
@@ -180,13 +180,13 @@ impl Proxy {
         let request = Request::from_parts(parts, upload);
         let answer = match settings.upstream.send(request, &upload_state).await {
             // Nobody asked for that.
-            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok((answer, _)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err(UpstreamError::Garbage)
             }
             answer => answer,
         };
-        let (mut parts, body) = match answer {
-            Ok(answer) => answer.into_parts(),
+        let (answer, lease) = match answer {
+            Ok(answer) => answer,
             Err(error) => {
                 let own = match upload_state.broken() {
                     // The client's doing: no word about the upstream.
@@ -199,13 +199,15 @@ impl Proxy {
                 return Err(Instead { own, unread: upload_state.is_unread() });
             }
         };
+        let (mut parts, body) = answer.into_parts();
         if parts.status.is_success() && admitted.proving {
             shared.identities.prove(&identity, shared.clock.now());
         }
         served.answered(admitted.kind, &parts);
         head::answer(&mut parts);
         let idle_max = settings.upstream.answer_time_max();
-        Ok(Response::from_parts(parts, Download::passed(body, idle_max, Box::new(served))))
+        let passing = Some(Box::new(served) as Box<dyn Passing>);
+        Ok(Response::from_parts(parts, Download::passed(body, lease, idle_max, passing)))
     }
 
     fn identify(

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::BrokenBody;
+use crate::upstream::{Lease, asleep};
 
 /// How a passage ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +51,15 @@ impl From<Bytes> for Download {
 }
 
 impl Download {
-    pub(crate) fn passed(body: Incoming, idle_max: Duration, passing: Box<dyn Passing>) -> Self {
-        let passing = Some(passing);
-        let passed = Passed { body, idle_max, timer: None, bytes: 0, broken: false, passing };
+    /// The upstream's body, of which more may come over `lease`.
+    pub(crate) fn passed(
+        body: Incoming,
+        lease: Option<Lease>,
+        idle_max: Duration,
+        passing: Option<Box<dyn Passing>>,
+    ) -> Self {
+        let passed =
+            Passed { body, lease, idle_max, timer: None, bytes: 0, broken: false, passing };
         Self::Passed { body: passed }
     }
 }
@@ -60,6 +67,7 @@ impl Download {
 /// The upstream's body.
 pub(crate) struct Passed {
     body: Incoming,
+    lease: Option<Lease>,
     idle_max: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: u64,
@@ -76,6 +84,9 @@ impl core::fmt::Debug for Passed {
 
 impl Passed {
     fn end(&mut self, passage: Passage) {
+        if let (Passage::Complete, Some(lease)) = (passage, self.lease.take()) {
+            lease.give_back();
+        }
         if let Some(passing) = self.passing.take() {
             passing.ended(passage, self.bytes);
         }
@@ -88,6 +99,22 @@ impl Passed {
         self.end(Passage::Broken);
         self.broken = true;
         context.waker().wake_by_ref();
+    }
+
+    /// The next piece, moved here first if that is for us to do.
+    fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(lease) = &mut self.lease else {
+            return Pin::new(&mut self.body).poll_frame(context);
+        };
+        let piece = Pin::new(&mut self.body).poll_frame(&mut asleep());
+        if piece.is_ready() {
+            return piece;
+        }
+        lease.turn(context);
+        Pin::new(&mut self.body).poll_frame(&mut asleep())
     }
 
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -115,7 +142,7 @@ impl Body for Passed {
         if self.broken {
             return Poll::Ready(Some(Err(BrokenBody::UpstreamBroken)));
         }
-        match Pin::new(&mut self.body).poll_frame(context) {
+        match self.poll_body(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 let idle_max = self.idle_max;

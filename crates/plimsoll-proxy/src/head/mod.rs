@@ -16,7 +16,6 @@ mod tests;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE, VIA};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, response};
 
 pub(crate) use self::forwarded::Origin;
@@ -66,17 +65,17 @@ impl BadHead {
     }
 }
 
-/// Where requests are sent.
+/// What requests say about where they are sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
+    /// What `Host` says for clients that say nothing, of HTTP/1.0.
+    pub(crate) authority: HeaderValue,
     /// What `Host` says there; `None` for what the client said.
     pub(crate) host: Option<HeaderValue>,
 }
 
 /// Brings a request's head to the one form that is passed on, all but where it goes
-/// ([`direct`]): what classifies it afterwards sees what the upstream will see.
+/// ([`direct`]), with nothing but a path for its target: what classifies it afterwards sees what the upstream will see.
 ///
 /// # Errors
 /// It is refused.
@@ -124,16 +123,10 @@ pub(crate) fn direct(parts: &mut Parts, target: &Target, origin: &Origin) {
     parts.version = Version::HTTP_11;
     forwarded::tell(&mut parts.headers, origin);
     parts.headers.append(VIA, HeaderValue::from_static(via));
-    if let Some(host) = &target.host {
-        parts.headers.insert(HOST, host.clone());
+    match &target.host {
+        Some(host) => drop(parts.headers.insert(HOST, host.clone())),
+        None => drop(parts.headers.entry(HOST).or_insert_with(|| target.authority.clone())),
     }
-    let path = parts.uri.path_and_query().cloned();
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(target.scheme.clone());
-    uri.authority = Some(target.authority.clone());
-    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    // A scheme, an authority and a path are a URI.
-    parts.uri = Uri::from_parts(uri).unwrap_or_default();
 }
 
 /// Brings a response's head to the form that is passed on.

@@ -16,8 +16,7 @@ fn normalised(request: http::request::Builder) -> Result<Parts, BadHead> {
 }
 
 fn target() -> Target {
-    let authority = Authority::from_static("10.0.0.5:8200");
-    Target { scheme: Scheme::HTTP, authority, host: None }
+    Target { authority: HeaderValue::from_static("10.0.0.5:8200"), host: None }
 }
 
 fn sent(request: http::request::Builder, origin: &Origin) -> Parts {
@@ -35,8 +34,7 @@ use std::net::IpAddr;
 fn the_path_goes_through_byte_by_byte() {
     for path in ["/v1/kv/a%2Fb//c/../d?list=true&x=%20", "/", "/a;b=c?", "/%00"] {
         let parts = sent(get(path), &STRANGER);
-        assert_eq!(parts.uri.path_and_query().expect("one").as_str(), path);
-        assert_eq!(parts.uri.authority().expect("one").as_str(), "10.0.0.5:8200");
+        assert_eq!(parts.uri.to_string(), path);
         assert_eq!(parts.headers[HOST], "vault.example");
     }
 }

@@ -20,6 +20,9 @@ use tower::Service;
 /// How often the system asks whether an idle upstream is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// What is connected.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
 type BoxError = Box<dyn core::error::Error + Send + Sync>;
 
 /// Connects within a limit of time, the TLS handshake included: an upstream that
@@ -68,7 +71,7 @@ fn tcp() -> HttpConnector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = Stream;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 

@@ -72,18 +72,14 @@ impl UpstreamError {
         matches!(self, Self::Refused | Self::Unreachable | Self::ConnectTimeout | Self::Tls)
     }
 
-    pub(super) fn of(error: &hyper_util::client::legacy::Error) -> Self {
-        if error.is_connect() {
-            return Self::of_connect(error);
-        }
-        let hyper = sources(error).find_map(|source| source.downcast_ref::<hyper::Error>());
-        match hyper {
-            Some(error) if error.is_parse() || error.is_parse_too_large() => Self::Garbage,
-            _ => Self::Terminated,
-        }
+    /// On a connection.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        let is_garbage = error.is_parse() || error.is_parse_too_large();
+        if is_garbage { Self::Garbage } else { Self::Terminated }
     }
 
-    fn of_connect(error: &(dyn Error + 'static)) -> Self {
+    /// On the way to one.
+    pub(super) fn of_connect(error: &(dyn Error + 'static)) -> Self {
         for source in sources(error) {
             if source.is::<rustls::Error>() {
                 return Self::Tls;

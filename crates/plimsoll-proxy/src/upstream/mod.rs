@@ -13,35 +13,37 @@
 mod connect;
 mod error;
 mod kind;
+mod pool;
+mod wire;
 
 use core::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::http1::Builder;
 use plimsoll_listener::{ClientTls, TlsError};
 use rustls::pki_types::ServerName;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 
-use crate::body::{Upload, UploadState};
+use crate::body::{Download, Upload, UploadState};
 use crate::head::{self, Origin, Target};
 use crate::upstream::connect::Connector;
 use crate::upstream::kind::{HEALTH_BYTES_MAX, KnownKind};
+use crate::upstream::pool::Pool;
+use crate::upstream::wire::{Unanswered, Wire};
 
 pub(crate) use crate::upstream::error::UpstreamError;
 pub use crate::upstream::kind::{ConfiguredKind, UnknownKind, UpstreamKind};
 
 pub(crate) use crate::upstream::kind::HEALTH_PATH;
+pub(crate) use crate::upstream::pool::Lease;
+pub(crate) use crate::upstream::wire::asleep;
 
-/// Idle connections that are kept.
-const IDLE_CONNECTIONS_MAX: usize = 1024;
-/// How long an idle connection is kept: less than any common server keeps it.
-const IDLE_MAX: Duration = Duration::from_secs(4);
 /// The largest head of an answer, as of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Header fields of an answer.
@@ -117,7 +119,12 @@ impl UpstreamOptions {
 
 /// The server behind.
 pub(crate) struct Upstream {
-    client: Client<Connector, Upload>,
+    /// Where connections lead.
+    url: Uri,
+    connector: Connector,
+    http: Builder,
+    pool: Arc<Pool>,
+    /// What requests say about that.
     target: Target,
     kind: KnownKind,
     /// Nobody need ask for it.
@@ -127,7 +134,7 @@ pub(crate) struct Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -137,29 +144,21 @@ impl Upstream {
     /// # Errors
     /// What is wrong with which file.
     pub(crate) fn new(options: &UpstreamOptions) -> Result<Self, TlsError> {
-        let uri = options.url.0.clone().into_parts();
-        // Both are there: the URL was parsed.
-        let scheme = uri.scheme.unwrap_or(Scheme::HTTP);
-        let authority =
-            uri.authority.unwrap_or_else(|| http::uri::Authority::from_static("localhost"));
+        let url = options.url.0.clone();
         let time_max = options.connect_time_max;
-        let connector = if scheme == Scheme::HTTPS {
+        let connector = if url.scheme() == Some(&Scheme::HTTPS) {
             Connector::tls(options.tls.load()?, options.tls_server_name.clone(), time_max)
         } else {
             Connector::plain(time_max)
         };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .http1_max_headers(HEADERS_MAX)
-            .retry_canceled_requests(true)
-            .set_host(true)
-            .build(connector);
+        let mut http = Builder::new();
+        http.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
         Ok(Self {
-            client,
-            target: Target { scheme, authority, host: options.host.clone() },
+            target: Target { authority: authority(&url), host: options.host.clone() },
+            url,
+            connector,
+            http,
+            pool: Arc::default(),
             kind: KnownKind::new(options.kind.0),
             kind_is_configured: options.kind.0.is_some(),
             answer_time_max: options.answer_time_max,
@@ -182,31 +181,46 @@ impl Upstream {
     /// Sends a request and waits for the head of its answer. Dropping the future
     /// closes the connection, by which the upstream learns that nobody waits.
     ///
+    /// With the answer comes the connection on which its body is yet to come, for whoever
+    /// reads it to move; none if all of it is here, or another task moves it.
+    ///
     /// # Errors
     /// There is no answer.
     pub(crate) async fn send(
         &self,
-        request: Request<Upload>,
+        mut request: Request<Upload>,
         upload: &UploadState,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let answer = self.client.request(request);
-        let mut answer = core::pin::pin!(answer);
-        let mut patience = core::pin::pin!(sleep(self.answer_time_max));
+    ) -> Result<(Response<Incoming>, Option<Lease>), UpstreamError> {
         loop {
-            tokio::select! {
-                biased;
-                answer = &mut answer => return answer.map_err(|error| understood(&error)),
-                () = &mut patience => {
-                    // While the client sends, it is the client who is waited for.
-                    let since = upload.upstream_owes_since();
-                    let due = since.unwrap_or_else(Instant::now) + self.answer_time_max;
-                    if since.is_some() && due <= Instant::now() {
-                        return Err(UpstreamError::Late);
-                    }
-                    patience.as_mut().reset(due);
+            let kept = self.pool.take();
+            let is_kept = kept.is_some();
+            let mut lease = match kept {
+                Some(lease) => lease,
+                None => self.connect().await?,
+            };
+            match lease.wire.ask(request, upload, self.answer_time_max).await {
+                // The client may go on sending without reading.
+                Ok(answer) if lease.is_free() || upload.is_unread() => {
+                    lease.give_back();
+                    return Ok((answer, None));
                 }
+                Ok(answer) => return Ok((answer, Some(lease))),
+                Err(Unanswered::Unsent(unsent)) if is_kept => request = *unsent,
+                Err(Unanswered::Unsent(_)) => return Err(UpstreamError::Terminated),
+                Err(Unanswered::Failed(error)) => return Err(error),
             }
         }
+    }
+
+    async fn connect(&self) -> Result<Lease, UpstreamError> {
+        let connecting = self.connector.clone().oneshot(self.url.clone());
+        let stream = connecting.await.map_err(|error| {
+            let kind = UpstreamError::of_connect(&*error);
+            tracing::debug!(error = &*error as &dyn core::error::Error, "upstream");
+            kind
+        })?;
+        let wire = Wire::new(&self.http, stream, self.answer_time_max).await?;
+        Ok(self.pool.lease(Box::new(wire)))
     }
 
     pub(crate) const fn kind_is_configured(&self) -> bool {
@@ -216,7 +230,7 @@ impl Upstream {
     /// Takes what was known of the same upstream for true until it is asked again: a
     /// Vault's logins must not share a gate with its writes for that long.
     pub(crate) fn remember(&self, earlier: &Self) {
-        let same = self.target.authority == earlier.target.authority;
+        let same = self.url.authority() == earlier.url.authority();
         if let (true, None, Some(kind)) = (same, self.kind(), earlier.kind()) {
             self.kind.set(kind);
         }
@@ -234,18 +248,19 @@ impl Upstream {
     }
 
     async fn probe(&self) -> Option<UpstreamKind> {
-        let mut parts = Request::get(HEALTH_PATH).body(Empty::<Bytes>::new()).ok()?.into_parts().0;
+        let mut parts = Request::get(HEALTH_PATH).body(()).ok()?.into_parts().0;
         head::direct(&mut parts, &self.target, &Origin::ITSELF);
-        let (upload, _) = Upload::empty();
-        let response = self.client.request(Request::from_parts(parts, upload)).await.ok()?;
-        let body = Limited::new(response.into_body(), HEALTH_BYTES_MAX).collect().await;
+        let (upload, state) = Upload::empty();
+        let (answer, lease) = self.send(Request::from_parts(parts, upload), &state).await.ok()?;
+        let body = Download::passed(answer.into_body(), lease, self.answer_time_max, None);
+        let body = Limited::new(body, HEALTH_BYTES_MAX).collect().await;
         // Whoever answers with megabytes is no Vault.
         Some(body.map_or(UpstreamKind::Http, |body| kind::recognise(&body.to_bytes())))
     }
 }
 
-fn understood(error: &hyper_util::client::legacy::Error) -> UpstreamError {
-    let kind = UpstreamError::of(error);
-    tracing::debug!(error = error as &dyn core::error::Error, token = kind.token(), "upstream");
-    kind
+/// What `Host` says if nobody says anything else.
+fn authority(url: &Uri) -> HeaderValue {
+    let authority = url.authority().and_then(|at| HeaderValue::from_str(at.as_str()).ok());
+    authority.unwrap_or(HeaderValue::from_static("localhost"))
 }

@@ -1,0 +1,137 @@
+//! One connection to the upstream, moved on by whoever asks over it.
+//!
+//! hyper splits a connection into a half that is asked and a half that moves bytes, and
+//! the latter is usually a task of its own: every request then wakes that task and is
+//! woken by it, often on another thread, which costs more than the request itself. Here
+//! the request's own task moves the bytes. What the other half has to say it need not be
+//! woken for: it is awake.
+
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker, ready};
+use std::future::poll_fn;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::body::{Upload, UploadState};
+use crate::upstream::UpstreamError;
+use crate::upstream::connect::Stream;
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// The connection had ended: not one byte of the request was written.
+    Unsent(Box<Request<Upload>>),
+    /// Anything else.
+    Failed(UpstreamError),
+}
+
+/// A connection that is open, or was.
+pub(super) struct Wire {
+    asking: SendRequest<Upload>,
+    /// `None` once it has ended.
+    moving: Option<Connection<Stream, Upload>>,
+    /// Rings when an answer may be late. It stays set from one request to the next: to
+    /// set it anew for each would take the timer's lock twice.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Wire {
+    /// Speaks HTTP on a stream that is connected.
+    pub(super) async fn new(
+        http: &Builder,
+        stream: Stream,
+        answer_time_max: Duration,
+    ) -> Result<Self, UpstreamError> {
+        let halves = http.handshake(stream).await;
+        let (asking, moving) = halves.map_err(|error| understood(&error))?;
+        let alarm = Box::pin(sleep(answer_time_max));
+        Ok(Self { asking, moving: Some(moving), alarm })
+    }
+
+    /// Moves what can be moved now.
+    pub(super) fn turn(&mut self, context: &mut Context<'_>) {
+        if let Some(moving) = &mut self.moving
+            && Pin::new(moving).poll(context).is_ready()
+        {
+            // With it goes what it has not sent, back to who asked.
+            self.moving = None;
+        }
+    }
+
+    /// Whether the next request can be sent.
+    pub(super) fn is_free(&self) -> bool {
+        self.moving.is_some() && self.asking.is_ready()
+    }
+
+    /// The same, once what came while nobody looked is taken in.
+    pub(super) fn is_still_free(&mut self) -> bool {
+        self.turn(&mut asleep());
+        self.is_free()
+    }
+
+    /// Until the next request can be sent, or never will be.
+    pub(super) async fn until_free(&mut self) {
+        poll_fn(|context| {
+            self.turn(context);
+            if self.is_free() || self.moving.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn ask(
+        &mut self,
+        request: Request<Upload>,
+        upload: &UploadState,
+        answer_time_max: Duration,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut answer = pin!(unconstrained(self.asking.try_send_request(request)));
+        poll_fn(|context| {
+            self.turn(context);
+            if let Poll::Ready(answer) = answer.as_mut().poll(&mut asleep()) {
+                return Poll::Ready(answer.map_err(|mut error| match error.take_message() {
+                    Some(request) => Unanswered::Unsent(Box::new(request)),
+                    None => Unanswered::Failed(understood(&error.into_error())),
+                }));
+            }
+            ready!(self.poll_late(context, upload, answer_time_max));
+            Poll::Ready(Err(Unanswered::Failed(UpstreamError::Late)))
+        })
+        .await
+    }
+
+    /// Ready when the upstream has been waited for long enough. While the client sends,
+    /// it is the client who is waited for.
+    fn poll_late(
+        &mut self,
+        context: &mut Context<'_>,
+        upload: &UploadState,
+        answer_time_max: Duration,
+    ) -> Poll<()> {
+        loop {
+            ready!(self.alarm.as_mut().poll(context));
+            let since = upload.upstream_owes_since();
+            let due = since.unwrap_or_else(Instant::now) + answer_time_max;
+            if since.is_some() && due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(due);
+        }
+    }
+}
+
+/// For what only moves when this very task moves it.
+pub(crate) fn asleep() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+fn understood(error: &hyper::Error) -> UpstreamError {
+    let kind = UpstreamError::of(error);
+    tracing::debug!(error = error as &dyn core::error::Error, token = kind.token(), "upstream");
+    kind
+}
