@@ -49,7 +49,7 @@ pub(crate) struct VaultRoutes {
 }
 
 impl Classify for VaultRoutes {
-    fn classify(&self, parts: &Parts) -> Route {
+    fn classify(&self, parts: &Parts, now: Timestamp) -> Route {
         let Some(Ok(path)) = api_path(parts.uri.path()) else { return Route::Open };
         let query = query(parts.uri.query().unwrap_or_default());
         let Some(operation) = operation(&parts.method, &query) else { return Route::Open };
@@ -68,7 +68,7 @@ impl Classify for VaultRoutes {
             self.template(&parts.method, &path),
             announced_size(&parts.headers).unwrap_or(0),
         );
-        let deadline = Some((self.clock)() + patience(parts));
+        let deadline = Some(now + patience(parts));
         let demand = |class| Demand { class, flow, cost, deadline };
         if is_administration(&path) {
             return match caller {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use plimsoll::{Class, Demand};
+use plimsoll::{Class, Demand, Timestamp};
 
 /// Which way a request goes.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,8 @@ pub enum Route {
 
 /// Knows the routes of one service.
 pub trait Classify: Send + Sync + 'static {
-    /// From the headers alone.
-    fn classify(&self, parts: &Parts) -> Route;
+    /// From the headers alone, at the time `now` of the door's clock.
+    fn classify(&self, parts: &Parts, now: Timestamp) -> Route;
 
     /// Once the body is in: whose request it is may stand there.
     fn refine(&self, _parts: &Parts, _body: &Bytes, demand: Demand) -> Demand {

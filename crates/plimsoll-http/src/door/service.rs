@@ -212,7 +212,7 @@ fn find_way(shared: &Shared, parts: &Parts, now: Timestamp) -> Result<Way, Refus
     if let Some(length) = body::announced_size(&parts.headers) {
         body::check_size(length, shared.limits)?;
     }
-    let route = shared.classify.classify(parts);
+    let route = shared.classify.classify(parts, now);
     let Gates { write, cpu, reads, disk, .. } = &shared.gates;
     let peek_cpu = |class| cpu.as_ref().map_or(Ok(()), |turns| turns.gate.peek(now, class));
     let demand = match route {

@@ -34,7 +34,7 @@ impl Work for Job {
 struct Routes;
 
 impl Classify for Routes {
-    fn classify(&self, parts: &Parts) -> Route {
+    fn classify(&self, parts: &Parts, _: Timestamp) -> Route {
         let cost = Cost::item(512);
         let demand = Demand { class: Class::Normal, flow: Flow(1), cost, deadline: None };
         match parts.uri.path() {

@@ -194,14 +194,7 @@ impl Refusal {
     /// One sentence for people.
     pub fn message(&self) -> String {
         match self {
-            Self::Overloaded(rejection) => [
-                "overloaded, try again later: refused by the ",
-                rejection.gate.name(),
-                " gate (",
-                rejection.reason.name(),
-                "), nothing was executed",
-            ]
-            .concat(),
+            Self::Overloaded(rejection) => overload_sentence(rejection).concat(),
             Self::NoSpace(rejection) => format!(
                 "no space to store more: refused by the {} gate, nothing was executed; reads and \
                  deletes go on",
@@ -216,4 +209,11 @@ impl Refusal {
             Self::Idempotency(error) => error.to_string(),
         }
     }
+}
+
+/// The sentence of an overload, in its parts; none needs to be escaped anywhere.
+pub(crate) const fn overload_sentence(rejection: &Rejection) -> [&'static str; 5] {
+    let (gate, reason) = (rejection.gate.name(), rejection.reason.name());
+    let start = "overloaded, try again later: refused by the ";
+    [start, gate, " gate (", reason, "), nothing was executed"]
 }

@@ -1,12 +1,10 @@
 //! Refusals as Vault's clients expect them.
 
-use core::fmt::Write as _;
-
 use http::HeaderMap;
 use plimsoll::Rejection;
 use serde_json::{Value, json};
 
-use crate::refusal::{Face, Refusal, Rendered, Told};
+use crate::refusal::{Face, Refusal, Rendered, Told, overload_sentence};
 
 /// Room for the body of an overload with a status page.
 const OVERLOAD_BYTES: usize = 320;
@@ -40,27 +38,22 @@ impl Face for VaultFace {
 /// too many, so put together from what needs no escaping. The page alone is not ours.
 fn overload(told: &Told, rejection: &Rejection) -> String {
     let mut body = String::with_capacity(OVERLOAD_BYTES);
-    for part in [
-        "{\"code\":\"",
-        told.refusal.code(),
-        "\",\"errors\":[\"",
-        &told.refusal.message(),
-        "\"],\"executed\":false,\"gate\":\"",
-        rejection.gate.name(),
-        "\",\"reason\":\"",
-        rejection.reason.name(),
-        "\"",
-    ] {
-        body.push_str(part);
-    }
+    let mut push = |parts: &[&str]| parts.iter().for_each(|part| body.push_str(part));
+    push(&["{\"code\":\"", told.refusal.code(), "\",\"errors\":[\""]);
+    push(&overload_sentence(rejection));
+    push(&["\"],\"executed\":false,\"gate\":\"", rejection.gate.name()]);
+    push(&["\",\"reason\":\"", rejection.reason.name(), "\""]);
     if let Some(ms) = told.retry_after_ms() {
-        // Writing to a string cannot fail.
-        let _ = write!(body, ",\"retry_after_ms\":{ms}");
+        push(&[",\"retry_after_ms\":", itoa::Buffer::new().format(ms)]);
     }
     if let Some(page) = &told.status_page {
-        let _ = write!(body, ",\"status_page\":{}", Value::from(page.as_str()));
+        let is_plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+        match page.bytes().all(is_plain) {
+            true => push(&[",\"status_page\":\"", page, "\""]),
+            false => push(&[",\"status_page\":", &Value::from(page.as_str()).to_string()]),
+        }
     }
-    body.push_str("}\n");
+    push(&["}\n"]);
     body
 }
 

@@ -99,17 +99,8 @@ pub(crate) async fn serve<S, B>(
     // Answers are written whole; waiting to coalesce them only adds latency. It
     // fails only on a socket that is dead, and that shows at the first read.
     let _ = socket.set_nodelay(true);
-    // A child's lock is its connection's own; that of the parent all would take each time
-    // that one of them is polled.
-    let abort = shared.abort.child_token();
-    tokio::select! {
-        biased;
-        () = abort.cancelled() => {}
-        () = async {
-            if let Some(stream) = handshake(shared, socket, peer).await {
-                drive(shared, stream, peer, place, service).await;
-            }
-        } => {}
+    if let Some(stream) = handshake(shared, socket, peer).await {
+        drive(shared, stream, peer, place, service).await;
     }
 }
 
@@ -146,8 +137,11 @@ where
     let io = Lingering::new(stream, Arc::clone(&vitals), limits.linger_bytes_max, limits.linger());
     let service = ConnectionService::new(service, peer, place, Arc::clone(&vitals));
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(io), service));
+    // A child's lock is its connection's own; that of the parent all would take each time
+    // that one of them is polled.
     let drain = shared.drain.child_token();
     let mut drained = pin!(drain.cancelled());
+    let mut aborted = pin!(shared.abort.cancelled());
     let mut patience = Patience::new(limits);
     let mut tick = pin!(sleep(patience.period()));
     let mut closing = false;
@@ -158,6 +152,10 @@ where
             // Before the answer is written, so that it says `Connection: close`.
             closing = true;
             connection.as_mut().graceful_shutdown();
+        }
+        // Only ever after the drain has begun.
+        if closing && aborted.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         // Before an idle connection is closed, so that a request which is already
         // in the socket is read and answered.
@@ -178,7 +176,13 @@ where
         if close && !closing {
             closing = true;
             connection.as_mut().graceful_shutdown();
-            return connection.as_mut().poll(cx);
+            let outcome = connection.as_mut().poll(cx);
+            // So that it is woken.
+            return if aborted.as_mut().poll(cx).is_ready() {
+                Poll::Ready(Ok(()))
+            } else {
+                outcome
+            };
         }
         Poll::Pending
     })
