@@ -4,7 +4,8 @@
 //! runtime: its own tasks are woken in milliseconds while sockets wait for seconds. So
 //! a thread writes a byte to a socket that the runtime serves like any
 //! client's, and reads it back. The socket is a pair of its own: it needs neither TLS
-//! nor a free place among the connections, and an echo costs a tenth of a request.
+//! nor a free place among the connections, and an echo costs a tenth of a request. What the
+//! processors did for this process meanwhile is told with the wait.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as Blocking;
@@ -58,11 +59,12 @@ impl Probe {
 
     /// One question; reports the age of one that is not answered yet.
     fn ask(&mut self, stop: &Receiver<()>) -> io::Result<()> {
-        let asked = self.clock.now();
+        let (asked, had) = (self.clock.now(), processor_time());
         self.socket.write_all(&[0])?;
         loop {
             let answer = self.socket.read(&mut [0]);
-            self.gate.probed(self.clock.now().since(asked));
+            let worked = processor_time().saturating_sub(had);
+            self.gate.probed(self.clock.now().since(asked), worked);
             match answer {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => return Ok(()),
@@ -75,6 +77,12 @@ impl Probe {
             }
         }
     }
+}
+
+/// What all threads of this process have had of all processors.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn is_late(error: &io::Error) -> bool {

@@ -252,7 +252,8 @@ fn demand() -> Demand {
 /// A door to a CPU gate for one processor at which a turn takes a second.
 fn slow_processor() -> (Gates, CpuGate) {
     let cpu = CpuGate::new(1, Mode::Enforce).expect("one");
-    (0..8).for_each(|_| cpu.probed(Duration::from_millis(10)));
+    let wait = Duration::from_millis(20);
+    (0..8).for_each(|_| cpu.probed(wait, wait));
     let turn = cpu.admit(Timestamp::ZERO, Class::Normal).expect("nobody waits");
     let mut turn = turn.expect("not calm");
     turn.begin(Timestamp::ZERO);

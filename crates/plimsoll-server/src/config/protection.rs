@@ -28,9 +28,7 @@ pub struct Protection {
 
 impl Default for Protection {
     fn default() -> Self {
-        // On a machine that others share, who waits for a processor may wait for
-        // the neighbours: nobody is refused for that unless it is asked for.
-        Self { mode: Mode::Enforce, gates: vec![(Gate::Cpu, Mode::Monitor)] }
+        Self { mode: Mode::Enforce, gates: Vec::new() }
     }
 }
 

@@ -83,7 +83,7 @@ fn a_gate_may_have_a_mode_of_its_own_but_does_no_more_than_all() {
     let gates = "gates = { cpu = \"enforce\", connections = \"off\" }";
     assert_eq!(modes(gates), [enforce, enforce, off]);
     assert_eq!(modes(&format!("mode = \"monitor\"\n{gates}")), [monitor, monitor, off]);
-    assert_eq!(modes("gates {\nwrite = \"monitor\"\n}"), [monitor, monitor, enforce]);
+    assert_eq!(modes("gates {\nwrite = \"monitor\"\n}"), [monitor, enforce, enforce]);
 }
 
 #[test]

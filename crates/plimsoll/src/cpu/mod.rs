@@ -6,11 +6,11 @@
 //! because what waits, waits in the kernel, before anybody has looked at it. So:
 //!
 //! - A *probe* asks the server what any client could ask, all the time, and times the
-//!   answer. What counts is the *least* wait of an interval, the standing queue: single
-//!   waits come and go with every batch of arrivals, and whoever heeds them refuses
-//!   clients at two thirds of the peak.
+//!   answer. A wait is held against the server as far as its own work stood before the
+//!   probe: what the processors did meanwhile tells. While they were given to others, by
+//!   the host or by the kernel, nothing stood that a refusal could take away.
 //! - While nothing stands the gate is *calm*: it gives out no turns, refuses nobody and
-//!   costs next to nothing. A thousand clients at once are no overload.
+//!   costs next to nothing.
 //! - When something does, the queue is made visible, and then limited, like that of the
 //!   write gate. Looking at a request - reading its head, deciding - comes before working
 //!   for one. Whoever is admitted gets a [`Turn`]: as many turns run at a time as there
@@ -22,6 +22,9 @@
 //!   accepted. Nobody estimates what the processors can do: they do it, one turn after
 //!   the other, with all the time that looking and refusing leave them. What the probe
 //!   waits even so is taken off the budget.
+//! - A queue that passes may be half as long again as one that stands, of which no wait of
+//!   an interval was short: a batch of arrivals, or the host that takes a processor away
+//!   for a while, leaves a queue that soon is gone, and nobody is helped by a refusal.
 //! - As soon as the turns and the probe hardly wait any more the gate is calm again.
 //! - Whoever only watches ([`Mode::Monitor`]) must not make anybody wait for a turn. What
 //!   stands is then what the probe waits, all of it, and beyond the budget is counted.
@@ -47,16 +50,21 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::tally::Tally;
 use crate::verdict::{Gate, Reason, Rejection};
 
-/// The standing wait up to which there is nothing to be done about it: that of a batch of
-/// arrivals on a server that keeps up.
-const CALM: Duration = Duration::from_millis(5);
-/// A single wait after which turns are given out without waiting for the next ones: by
-/// then a flood has brought more than the processors do in the budget. It says nothing
-/// about what stands, so it is not taken off the budget.
+/// The wait from which on turns are given out, and which stands if none of the latest was
+/// shorter: half of the budget. A flood brings the other half while turns begin to
+/// count it.
 const ALARM: Duration = Duration::from_millis(20);
-/// The wait for a turn that is put up with. Longer than any batch of arrivals is at
-/// two thirds of the peak; half of what a client would call a delay.
+/// The wait below which they end: that of a batch of arrivals on a server that keeps up.
+const CALM: Duration = Duration::from_millis(5);
+/// The part of the probe's wait that counts whatever the processors did meanwhile: a
+/// runtime whose threads all wait for something else keeps its clients waiting, too.
+const ALWAYS_COUNTED: u32 = 4;
+/// The wait for a turn that is put up with when it stands: half of what a client would
+/// call a delay.
 const BUDGET: Duration = Duration::from_millis(40);
+/// The same when it does not stand. At .7 of the peak a processor that is taken away for
+/// 85 ms leaves a queue that long.
+const PASSING: Duration = Duration::from_millis(60);
 /// What a turn takes before one has ended: long enough for the first ones to tell.
 const TURN_UNKNOWN: f64 = 0.001;
 /// Weight of a new sample of what a turn costs, and by how much one may exceed the
@@ -167,18 +175,20 @@ impl CpuGate {
         Err(self.0.refuse(&mut state, now, class))
     }
 
-    /// Tells how long a probe waited that asked for next to nothing, or has been
-    /// waiting so far. Call it some fifty times a second.
-    pub fn probed(&self, wait: Duration) {
+    /// Tells how long a probe waited that asked for next to nothing, or has been waiting
+    /// so far, and what the server `worked` meanwhile, the time that it had of all
+    /// processors together. Call it some fifty times a second.
+    pub fn probed(&self, wait: Duration, worked: Duration) {
+        let stood = wait.min((worked / self.0.lanes).max(wait / ALWAYS_COUNTED));
         let mut state = self.0.lock();
-        state.probe.record(wait);
-        let newcomer = wait.saturating_add(state.turns(self.0.lanes));
-        if newcomer < ALARM {
-            state.newcomer.record(newcomer);
-        } else {
-            state.newcomer.fill(newcomer);
+        state.probe.record(stood);
+        let newcomer = stood.saturating_add(state.turns(self.0.lanes));
+        state.newcomer.record(newcomer);
+        if newcomer >= ALARM {
+            self.0.calm.store(false, Ordering::Relaxed);
+        } else if newcomer < CALM {
+            self.0.calm.store(true, Ordering::Relaxed);
         }
-        self.0.calm.store(state.newcomer.least() < CALM, Ordering::Relaxed);
     }
 
     fn is_calm(&self) -> bool {
@@ -234,10 +244,11 @@ impl State {
     }
 
     fn is_beyond_budget(&self, lanes: u32, class: Class) -> bool {
+        let budget = if self.newcomer.least() < ALARM { PASSING } else { BUDGET };
         let budget = match class {
-            Class::Low => BUDGET / 2,
-            Class::Normal => BUDGET,
-            Class::High => BUDGET * 3 / 2,
+            Class::Low => budget / 2,
+            Class::Normal => budget,
+            Class::High => budget * 3 / 2,
             Class::Critical => return false,
         };
         self.wait(lanes) > budget

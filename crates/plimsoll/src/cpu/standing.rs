@@ -18,11 +18,6 @@ impl Standing {
         self.next = (self.next + 1) % PROBES;
     }
 
-    /// As if every one of them had been this long.
-    pub(crate) fn fill(&mut self, wait: Duration) {
-        self.waits = [wait; PROBES];
-    }
-
     pub(crate) fn least(&self) -> Duration {
         self.waits.iter().copied().min().unwrap_or_default()
     }

@@ -4,22 +4,28 @@ fn at(micros: u64) -> Timestamp {
     Timestamp::ZERO + Duration::from_micros(micros)
 }
 
-/// A gate in front of one processor that knows what a turn costs, and is just no longer
-/// calm.
+/// A gate in front of one processor that knows what a turn costs, and has been alarmed by
+/// something that passed.
 fn gate(turn: Duration) -> CpuGate {
     of_processors(1, turn)
 }
 
 fn of_processors(count: u32, takes: Duration) -> CpuGate {
     let gate = CpuGate::new(count, Mode::Enforce).expect("not zero");
+    probed(&gate, ALARM);
     probe(&gate, CALM);
     run(turn(&gate), takes);
     gate
 }
 
+/// A wait that was all for the server's own work.
+fn probed(gate: &CpuGate, wait: Duration) {
+    gate.probed(wait, wait * gate.lanes());
+}
+
 /// As many probes as are remembered.
 fn probe(gate: &CpuGate, wait: Duration) {
-    (0..8).for_each(|_| gate.probed(wait));
+    (0..8).for_each(|_| probed(gate, wait));
 }
 
 fn turn(gate: &CpuGate) -> Turn {
@@ -38,11 +44,14 @@ fn fill(gate: &CpuGate, class: Class) -> Vec<Turn> {
 
 #[test]
 fn turns_are_given_out_for_one_budget() {
-    for (micros, expected) in [(400, 88), (1000, 36), (40_000, 1), (200_000, 1)] {
+    let cases = [(400, 138, 51), (1000, 56, 21), (40_000, 2, 1), (200_000, 1, 1)];
+    for (micros, passing, standing) in cases {
         let gate = gate(Duration::from_micros(micros));
-        assert_eq!(fill(&gate, Class::Normal).len(), expected, "{micros} us");
+        assert_eq!(fill(&gate, Class::Normal).len(), passing, "{micros} us");
         let rejection = gate.admit(at(0), Class::Normal).map(drop);
         assert!(rejection.is_ok(), "what was given back can be taken again");
+        probe(&gate, ALARM);
+        assert_eq!(fill(&gate, Class::Normal).len(), standing, "{micros} us");
     }
 }
 
@@ -50,11 +59,11 @@ fn turns_are_given_out_for_one_budget() {
 fn who_matters_more_waits_longer_before_anybody_refuses_it() {
     let gate = gate(Duration::from_millis(1));
     let mut held = fill(&gate, Class::Low);
-    assert_eq!(held.len(), 16);
+    assert_eq!(held.len(), 26);
     held.extend(fill(&gate, Class::Normal));
-    assert_eq!(held.len(), 36);
-    held.extend(fill(&gate, Class::High));
     assert_eq!(held.len(), 56);
+    held.extend(fill(&gate, Class::High));
+    assert_eq!(held.len(), 86);
     assert!(gate.admit(at(0), Class::Critical).is_ok());
 }
 
@@ -72,9 +81,9 @@ fn a_processor_that_nobody_waits_for_refuses_nobody() {
 fn only_a_standing_wait_is_taken_off_the_budget() {
     let gate = gate(Duration::from_millis(1));
     let mut held = fill(&gate, Class::Normal);
-    gate.probed(Duration::ZERO);
+    probed(&gate, Duration::ZERO);
     held.extend(fill(&gate, Class::Normal));
-    assert_eq!(held.len(), 41);
+    assert_eq!(held.len(), 61);
     probe(&gate, Duration::from_millis(30));
     drop(held);
     assert_eq!(fill(&gate, Class::Normal).len(), 11);
@@ -82,40 +91,48 @@ fn only_a_standing_wait_is_taken_off_the_budget() {
 
 #[test]
 fn a_gate_before_which_nothing_stands_is_calm_and_refuses_nobody() {
-    let gate = gate(Duration::from_millis(1));
-    let held = fill(&gate, Class::Normal);
-    for wait in [90, 90, 90, 0, 90, 90, 90, 90] {
-        gate.probed(Duration::from_millis(wait));
-    }
-    let turn = gate.admit(at(0), Class::Normal);
-    assert!(turn.is_ok_and(|turn| turn.is_some()), "others wait, whatever the probe says");
-    drop(held);
-    gate.probed(Duration::from_millis(90));
-    assert!(gate.admit(at(0), Class::Normal).is_ok_and(|turn| turn.is_some()));
-    gate.probed(Duration::from_millis(4));
+    let gate = CpuGate::new(1, Mode::Enforce).expect("one");
+    let has_turns = || gate.admit(at(0), Class::High).is_ok_and(|turn| turn.is_some());
+    probe(&gate, ALARM - CALM);
     for _ in 0..10_000 {
         assert!(gate.admit(at(0), Class::Low).is_ok_and(|turn| turn.is_none()));
     }
-    for _ in 0..7 {
-        gate.probed(Duration::from_millis(10));
-    }
-    assert!(gate.admit(at(0), Class::Low).is_ok_and(|turn| turn.is_none()));
-    gate.probed(Duration::from_millis(10));
-    assert!(gate.admit(at(0), Class::Low).is_ok_and(|turn| turn.is_some()));
+    probed(&gate, ALARM);
+    assert!(has_turns(), "one long wait is enough");
+    let held = fill(&gate, Class::Normal);
+    probe(&gate, Duration::ZERO);
+    assert!(has_turns(), "others wait, whatever the probe says");
+    drop(held);
+    probed(&gate, CALM);
+    assert!(has_turns());
+    probed(&gate, CALM / 2);
+    assert!(!has_turns());
+}
+
+#[test]
+fn a_processor_that_was_given_to_others_is_no_overload() {
+    let gate = CpuGate::new(2, Mode::Enforce).expect("two");
+    let has_turns = || gate.admit(at(0), Class::High).is_ok_and(|turn| turn.is_some());
+    gate.probed(ALARM * 3, ALARM);
+    assert!(!has_turns(), "of the three, two processors together had worked for one");
+    gate.probed(ALARM * 4, Duration::ZERO);
+    assert!(has_turns(), "however little they worked");
+    gate.probed(CALM / 2, Duration::MAX);
+    assert!(!has_turns(), "nobody waits for longer than it waits");
 }
 
 #[test]
 fn before_any_turn_has_ended_some_are_given_out() {
     let gate = CpuGate::new(1, Mode::Enforce).expect("one");
-    probe(&gate, CALM);
-    assert_eq!(fill(&gate, Class::Normal).len(), 36);
+    probed(&gate, ALARM);
+    assert_eq!(fill(&gate, Class::Normal).len(), 61);
 }
 
 #[test]
 fn one_long_turn_says_little_about_the_next() {
     let gate = gate(Duration::from_millis(1));
     run(turn(&gate), Duration::from_secs(10));
-    assert_eq!(fill(&gate, Class::Normal).len(), 31);
+    assert_eq!(fill(&gate, Class::Normal).len(), 48);
 }
 
 #[test]
@@ -128,13 +145,13 @@ fn refusing_between_the_turns_is_part_of_what_they_take() {
         turn.end(at(number * 2000));
     }
     let held = fill(&gate, Class::Normal).len();
-    assert!((18..22).contains(&held), "{held}");
+    assert!((28..32).contains(&held), "{held}");
 }
 
 #[test]
 fn two_processors_do_twice_as_much_in_a_budget() {
     let gate = of_processors(2, Duration::from_millis(1));
-    assert_eq!(fill(&gate, Class::Normal).len(), 71);
+    assert_eq!(fill(&gate, Class::Normal).len(), 111);
 }
 
 #[test]
@@ -164,17 +181,4 @@ fn monitor_counts_what_it_would_refuse_and_makes_nobody_wait() {
         assert_eq!(refused(), expected);
     }
     assert!(gate.peek(at(0), Class::Normal).is_ok());
-}
-
-#[test]
-fn one_long_wait_brings_turns_at_once_and_a_short_one_ends_them() {
-    let gate = CpuGate::new(1, Mode::Enforce).expect("one");
-    let has_turns = || gate.admit(at(0), Class::Normal).is_ok_and(|turn| turn.is_some());
-    gate.probed(ALARM - CALM);
-    assert!(!has_turns());
-    gate.probed(ALARM);
-    assert_eq!(fill(&gate, Class::Normal).len(), 41, "the whole budget");
-    assert!(has_turns());
-    gate.probed(Duration::ZERO);
-    assert!(!has_turns());
 }
