@@ -1,8 +1,6 @@
 //! Answers of the proxy's own. Each is marked as one by `Proxy-Status` (RFC 9209): an
 //! origin server never sends that.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
@@ -11,6 +9,12 @@ use serde_json::json;
 
 use crate::head::{BadHead, PSEUDONYM};
 use crate::upstream::UpstreamError;
+
+/// The error of an overload.
+const FULL: &str = "connection_limit_reached";
+/// The same as a whole field: written for every request that is too many.
+const FULL_STATUS: HeaderValue =
+    HeaderValue::from_static("plimsoll; error=connection_limit_reached");
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -47,7 +51,7 @@ impl AnswerFace {
         let (mut response, error) = match own {
             Own::Refused(refusal) => {
                 let error = match refusal {
-                    Refusal::Overloaded(_) => "connection_limit_reached",
+                    Refusal::Overloaded(_) => FULL,
                     _ => "http_request_error",
                 };
                 // Whatever the client accepts, it is answered as its upstream would.
@@ -63,10 +67,7 @@ impl AnswerFace {
                 (self.plain(failed.status(), text, error, failed.nothing_sent(), unread), error)
             }
         };
-        let mut status = PSEUDONYM.to_owned();
-        // Writing to a String cannot fail, and all of it is ASCII.
-        let _ = write!(status, "; error={error}");
-        if let Ok(status) = HeaderValue::from_str(&status) {
+        if let Some(status) = proxy_status(error) {
             response.headers_mut().insert(PROXY_STATUS, status);
         }
         response
@@ -115,4 +116,11 @@ impl AnswerFace {
         }
         response
     }
+}
+
+fn proxy_status(error: &str) -> Option<HeaderValue> {
+    if error == FULL {
+        return Some(FULL_STATUS);
+    }
+    HeaderValue::from_str(&format!("{PSEUDONYM}; error={error}")).ok()
 }

@@ -59,8 +59,14 @@ pub(super) fn tell(headers: &mut HeaderMap, origin: &Origin) {
 /// Adds to a list, in one line: some read the last line only, some the first.
 fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     let earlier = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
-    let list = earlier.chain([element]).collect::<Vec<_>>().join(", ");
-    if let Ok(list) = HeaderValue::from_str(&list) {
-        headers.insert(name, list);
+    let mut list = earlier.collect::<Vec<_>>();
+    let joined = if list.is_empty() {
+        HeaderValue::from_str(element)
+    } else {
+        list.push(element);
+        HeaderValue::from_str(&list.join(", "))
+    };
+    if let Ok(joined) = joined {
+        headers.insert(name, joined);
     }
 }
