@@ -21,6 +21,7 @@ use plimsoll_http::idempotency::IdempotencyKey;
 use plimsoll_http::refusal::{Face, respond};
 use plimsoll_store::Revision;
 use plimsoll_vault::{Operation, Request as VaultRequest, Vault, VaultError};
+use tokio::sync::Semaphore;
 use tower::Service;
 
 use crate::classify::{VaultRoutes, patience, remote};
@@ -43,6 +44,9 @@ const INDEX_LOOK: Duration = Duration::from_millis(2);
 /// Smaller answers fit into the buffers that a connection has anyhow.
 const ANSWER_BYTES_FREE: u64 = 16 << 10;
 
+/// Bodies from this size on are decoded one at a time, while the runtime goes on.
+const DECODE_ASIDE_BYTES: usize = 256 << 10;
+
 /// What every request shares.
 pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
@@ -62,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) revision: Arc<dyn Fn() -> Revision + Send + Sync>,
     /// What a request costs besides, in dev mode.
     pub(crate) cpu_cost: Option<Duration>,
+    /// Taken by whoever decodes a large body.
+    pub(crate) decoding_aside: Semaphore,
 }
 
 /// What one listener allows without a token.
@@ -138,7 +144,7 @@ impl Api {
         login: Option<Flow>,
     ) -> HttpResponse {
         let shared = &*self.shared;
-        let request = match self.decode(parts, body) {
+        let request = match self.decode_in_turn(parts, body).await {
             Ok(request) => request,
             Err(Unreadable::Rejected(rejection)) => {
                 return respond(&*shared.face, &parts.headers, rejection, false);
@@ -245,6 +251,19 @@ impl Api {
             let _ = tokio::time::timeout(INDEX_WAIT_MAX, self.sees(wanted.revision)).await;
         }
         (!is_here()).then(|| message(412, "required index state not present"))
+    }
+
+    /// A large body keeps a processor for a tenth of a second. Nobody waits behind it but
+    /// other large bodies: not whoever has a turn after this request, not what this thread
+    /// of the runtime would do next.
+    async fn decode_in_turn(&self, parts: &Parts, body: &[u8]) -> Result<VaultRequest, Unreadable> {
+        if body.len() < DECODE_ASIDE_BYTES {
+            return self.decode(parts, body);
+        }
+        tokio::task::yield_now().await;
+        // Never closed; if it were, there would be nothing to wait for.
+        let _alone = self.shared.decoding_aside.acquire().await;
+        tokio::task::block_in_place(|| self.decode(parts, body))
     }
 
     /// What the body becomes counts against what the request holds of memory.

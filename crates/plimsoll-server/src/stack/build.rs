@@ -18,6 +18,7 @@ use plimsoll_store::disk::{Delays, Disk, RealDisk, SlowDisk};
 use plimsoll_store::{LogStore, OpenOptions, Store};
 use plimsoll_vault::context::UnixTime;
 use plimsoll_vault::{AdmitLate, StaticKey, Vault, VaultOptions};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
@@ -171,6 +172,7 @@ impl Builder {
             following: Arc::clone(&self.following),
             revision: Arc::new(move || at.position().0),
             cpu_cost: self.cpu_cost,
+            decoding_aside: Semaphore::new(1),
         })
     }
 }
