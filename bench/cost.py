@@ -9,6 +9,7 @@ import contextlib
 import statistics
 import subprocess
 
+from bench.gates import Stolen
 from bench.harness import ROOT, cpu_seconds, dev_server, end, load, row
 
 WIDTHS = (40, 14, 14, 12, 10)
@@ -54,7 +55,10 @@ def protection(pairs, seconds):
             # What was set up once is not set up again, unless it is used up.
             again = () if operation == "approle-login" else ("--no-setup",)
             cost = lambda server: lambda: closed_loop(server, operation, seconds, *again)[0]
+            stolen = Stolen()
             with_it, without, quotient = interleaved(pairs, cost(on), cost(off))
+            if stolen.part() > 0.02:
+                row(f"(stolen by others: {100 * stolen.part():.0f} %)")
             row(operation, f"{1e6 * without:.1f} us", f"{1e6 * with_it:.1f} us",
                 f"{100 * (quotient - 1):+.1f} %", "<= +3 %" + (" !" if quotient > 1.03 else ""),
                 widths=WIDTHS)

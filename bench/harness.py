@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
@@ -32,6 +33,8 @@ class Api:
     def call(self, method, path, body=None, token=None, headers=()):
         """The status and the decoded body; reconnects after an error. What a write is known by to those
         who read after it is left in `index`."""
+        if self.connection is not None and select.select([self.connection.sock], [], [], 0)[0]:
+            self.close()  # by the server, after a refusal that left the body unread
         if self.connection is None:
             self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
             self.connection.connect()
