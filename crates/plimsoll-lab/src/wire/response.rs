@@ -63,8 +63,17 @@ pub(super) fn parse_head(buf: &[u8]) -> io::Result<Option<(Head, usize)>> {
     Ok(Some((Head { status, framing, keep_alive, retry_after }, bytes)))
 }
 
-#[expect(clippy::disallowed_methods, reason = "dates in Retry-After need the wall clock")]
+/// Of nearly every refusal in milliseconds: read in place, since the generator is one thread
+/// and a refusal that costs it more than an answer would seem to be slower to come.
 fn retry_after(fields: &[httparse::Header<'_>]) -> Option<Duration> {
+    let ms = fields.iter().find(|field| field.name.eq_ignore_ascii_case("retry-after-ms"));
+    let digits = ms.filter(|field| field.value.iter().all(u8::is_ascii_digit));
+    let ms = digits.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok());
+    ms.map(Duration::from_millis).or_else(|| any_retry_after(fields))
+}
+
+#[expect(clippy::disallowed_methods, reason = "dates in Retry-After need the wall clock")]
+fn any_retry_after(fields: &[httparse::Header<'_>]) -> Option<Duration> {
     let header = |field: &httparse::Header<'_>| {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
         Some((name, HeaderValue::from_bytes(field.value).ok()?))
@@ -125,6 +134,10 @@ mod tests {
             [503, 429, 200].map(wait),
             [Some(2), Some(2), None].map(|s| s.map(Duration::from_secs))
         );
+        let both = head("HTTP/1.1 503 X\r\nRetry-After: 2\r\nRetry-After-Ms: 1500\r\n\r\n");
+        assert_eq!(both.retry_after, Some(Duration::from_millis(1500)));
+        let odd = head("HTTP/1.1 503 X\r\nRetry-After: 2\r\nRetry-After-Ms: soon\r\n\r\n");
+        assert_eq!(odd.retry_after, Some(Duration::from_secs(2)));
     }
 
     #[test]

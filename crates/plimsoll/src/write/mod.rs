@@ -35,6 +35,7 @@ mod state;
 mod tests;
 
 use core::fmt;
+use core::ops::Deref;
 use std::sync::{Arc, PoisonError};
 
 use crate::Timestamp;
@@ -84,8 +85,26 @@ impl<T> Default for Batch<T> {
 /// Clones share it.
 pub struct WriteGate<T>(Arc<Shared<T>>);
 
+/// The count of references, which every place changes, what is only read, and what the
+/// lock guards do not disturb each other: each has lines of the cache to itself.
 struct Shared<T> {
-    state: Mutex<State<T>>,
+    fixed: Apart<Fixed>,
+    state: Apart<Mutex<State<T>>>,
+}
+
+/// Two lines, since processors fetch them in pairs.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+struct Fixed {
     mode: AtomicMode,
     config: WriteGateConfig,
     observer: Arc<dyn Observer>,
@@ -99,15 +118,16 @@ impl<T> Clone for WriteGate<T> {
 
 impl<T> fmt::Debug for WriteGate<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteGate").field("mode", &self.0.mode.load()).finish_non_exhaustive()
+        f.debug_struct("WriteGate").field("mode", &self.0.fixed.mode.load()).finish_non_exhaustive()
     }
 }
 
 impl<T: Work + 'static> WriteGate<T> {
     /// A gate with nothing waiting.
     pub fn new(config: WriteGateConfig, mode: Mode, observer: Arc<dyn Observer>) -> Self {
-        let state = Mutex::new(State::new(config));
-        Self(Arc::new(Shared { state, mode: AtomicMode::new(mode), config, observer }))
+        let state = Apart(Mutex::new(State::new(config)));
+        let fixed = Apart(Fixed { mode: AtomicMode::new(mode), config, observer });
+        Self(Arc::new(Shared { fixed, state }))
     }
 
     /// Asks for a place.
@@ -129,7 +149,7 @@ impl<T: Work + 'static> WriteGate<T> {
                 if let Some(rejection) = would_be {
                     self.0.observe_refusal(Holder { class, flow, units }, rejection, false);
                 }
-                self.0.observer.event(&Event::Admitted { class, flow, units });
+                self.0.fixed.observer.event(&Event::Admitted { class, flow, units });
                 self.0.turn_away(displaced);
                 Ok(place)
             }
@@ -174,7 +194,7 @@ impl<T: Work + 'static> WriteGate<T> {
         work: T,
     ) -> Result<(), (T, Rejection)> {
         debug_assert!(place.belongs_to(Arc::as_ptr(&self.0).cast()), "a place of another gate");
-        let units = self.0.config.units(cost);
+        let units = self.0.fixed.config.units(cost);
         let id = place.spend();
         self.0.lock().enqueue(now, id, units, work).map_err(|(work, rejection)| {
             // A place is spent once, so an unknown one can only be displaced.
@@ -205,7 +225,7 @@ impl<T: Work + 'static> WriteGate<T> {
     /// Reports that a commit ended: the loop that moves the load line.
     pub fn committed(&self, now: Timestamp, sample: CommitSample) {
         let trimmed = self.0.lock().committed(now, &sample, self.mode());
-        self.0.observer.event(&Event::Committed(sample));
+        self.0.fixed.observer.event(&Event::Committed(sample));
         self.0.turn_away(trimmed);
     }
 
@@ -216,7 +236,7 @@ impl<T: Work + 'static> WriteGate<T> {
 
     /// The weight of a cost in the batch's own units.
     pub fn units(&self, cost: Cost) -> u32 {
-        self.0.config.units(cost)
+        self.0.fixed.config.units(cost)
     }
 
     /// The gate at this instant.
@@ -226,16 +246,20 @@ impl<T: Work + 'static> WriteGate<T> {
 
     /// What the gate does with its verdicts.
     pub fn mode(&self) -> Mode {
-        self.0.mode.load()
+        self.0.fixed.mode.load()
     }
 
     /// Changes that, from the next request on.
     pub fn set_mode(&self, mode: Mode) {
-        self.0.mode.store(mode);
+        self.0.fixed.mode.store(mode);
     }
 
     fn holder(&self, demand: &Demand) -> Holder {
-        Holder { class: demand.class, flow: demand.flow, units: self.0.config.units(demand.cost) }
+        Holder {
+            class: demand.class,
+            flow: demand.flow,
+            units: self.0.fixed.config.units(demand.cost),
+        }
     }
 }
 
@@ -248,7 +272,7 @@ impl<T> Shared<T> {
 
     fn observe_refusal(&self, holder: Holder, rejection: Rejection, enforced: bool) {
         let Holder { class, flow, units } = holder;
-        self.observer.event(&Event::Refused { class, flow, units, rejection, enforced });
+        self.fixed.observer.event(&Event::Refused { class, flow, units, rejection, enforced });
     }
 }
 
