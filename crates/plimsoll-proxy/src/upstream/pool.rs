@@ -106,7 +106,7 @@ impl Lease {
         if self.is_free() {
             return self.pool.put(self.wire);
         }
-        if let Ok(runtime) = Handle::try_current() {
+        if let (false, Ok(runtime)) = (self.wire.has_ended(), Handle::try_current()) {
             runtime.spawn(async move {
                 self.wire.until_free().await;
                 if self.is_free() {

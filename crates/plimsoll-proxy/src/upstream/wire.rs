@@ -68,7 +68,12 @@ impl Wire {
         self.moving.is_some() && self.asking.is_ready()
     }
 
-    /// The same, once what came while nobody looked is taken in.
+    /// Whether nothing will be moved any more.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.moving.is_none()
+    }
+
+    /// Whether it is free, once what came while nobody looked is taken in.
     pub(super) fn is_still_free(&mut self) -> bool {
         self.turn(&mut asleep());
         self.is_free()
@@ -78,7 +83,7 @@ impl Wire {
     pub(super) async fn until_free(&mut self) {
         poll_fn(|context| {
             self.turn(context);
-            if self.is_free() || self.moving.is_none() { Poll::Ready(()) } else { Poll::Pending }
+            if self.is_free() || self.has_ended() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

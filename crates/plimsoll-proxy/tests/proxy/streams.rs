@@ -237,3 +237,22 @@ fn who_expects_100_and_is_refused_sends_nothing() {
     );
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }
+
+#[test]
+fn requests_one_after_the_other_share_a_connection_to_the_upstream() {
+    const CHUNKED: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let (sender, connections) = channel();
+    let sender = std::sync::Mutex::new(sender);
+    let proxy = Proxy::before(raw(move |mut stream| {
+        let _ = sender.lock().expect("held by no other").send(());
+        while !head(&mut stream).is_empty() {
+            let _ = stream.write_all(CHUNKED);
+        }
+    }));
+    for _ in 0..20 {
+        assert!(proxy.talk(&get("/", "")).contains("ok"));
+    }
+    proxy.until_idle();
+    assert_eq!(connections.try_iter().count(), 1);
+}
