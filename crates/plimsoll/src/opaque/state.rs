@@ -126,7 +126,7 @@ impl<W> State<W> {
                 let until = self.until(now, demand);
                 let id = self.queue.reserve(holder, now, Some(until));
                 // A place just reserved can always wait.
-                drop(self.queue.wait(id, holder.units, waiter()));
+                drop(self.queue.wait(now, id, holder.units, waiter()));
                 Offered::Wait { id, until, displaced }
             }
             Decision::Start | Decision::Wait => {
@@ -182,7 +182,7 @@ impl<W> State<W> {
         if self.in_flight >= self.law.limit() && mode == Mode::Enforce {
             return None;
         }
-        let Popped { payload, holder, deadline } = self.queue.pop(u32::MAX, true)?;
+        let Popped { payload, holder, deadline, .. } = self.queue.pop(u32::MAX, true)?;
         if mode == Mode::Enforce && deadline.is_some_and(|deadline| deadline < now) {
             let rejection = self.reject(now, holder, Reason::Deadline);
             return Some(Next::TurnAway(holder, payload, rejection));

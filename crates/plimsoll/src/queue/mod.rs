@@ -78,6 +78,8 @@ pub(crate) struct Popped<T> {
     pub(crate) payload: T,
     pub(crate) holder: Holder,
     pub(crate) deadline: Option<Timestamp>,
+    /// From its ticket to the queue.
+    pub(crate) before: Duration,
 }
 
 /// Everything that holds a place.
@@ -140,18 +142,18 @@ impl<T> FairQueue<T> {
         id
     }
 
-    /// Moves a reserved place into the queue at its real weight and tells when
-    /// it was reserved.
+    /// Moves a reserved place into the queue at its real weight.
     ///
     /// # Errors
     /// The payload, with the rejection if the place was displaced meanwhile;
     /// the place is given back. A place that is not reserved is `None`.
     pub(crate) fn wait(
         &mut self,
+        now: Timestamp,
         id: SlotId,
         units: u32,
         payload: T,
-    ) -> Result<Timestamp, (T, Option<Rejection>)> {
+    ) -> Result<(), (T, Option<Rejection>)> {
         let reserved = match self.slots.get(id) {
             Some(slot) => match slot.usage {
                 Use::Reserved => slot.units,
@@ -166,7 +168,8 @@ impl<T> FairQueue<T> {
         let slot = self.slots.at(id.index);
         slot.usage = Use::Waiting(payload);
         slot.units = units;
-        let (lane, reserved_at) = (slot.lane, slot.reserved_at);
+        slot.before = now.since(slot.reserved_at);
+        let lane = slot.lane;
         self.reserved_units -= u64::from(reserved);
         self.waiting_units += u64::from(units);
         self.lanes.weigh(lane, i64::from(units) - i64::from(reserved), false);
@@ -177,7 +180,7 @@ impl<T> FairQueue<T> {
             let class = entry.class.index();
             self.rings[class].push_back(&mut self.lanes.entries, lane, RING);
         }
-        Ok(reserved_at)
+        Ok(())
     }
 
     /// Gives a place back that never reached the queue. False if it is not
@@ -339,14 +342,14 @@ impl<T> FairQueue<T> {
 
     fn serve(&mut self, class: usize, lane: u32, index: u32, units: u32) -> Option<Popped<T>> {
         self.lanes.entries[lane as usize].deficit -= units;
-        let deadline = self.slots.at(index).deadline;
+        let Slot { deadline, before, .. } = *self.slots.at(index);
         let holder = self.detach(index, true);
         if self.lanes.entries[lane as usize].ring_member() {
             self.rings[class].unlink(&mut self.lanes.entries, lane, RING);
             self.rings[class].push_back(&mut self.lanes.entries, lane, RING);
         }
         match self.slots.remove(index) {
-            Use::Waiting(payload) => Some(Popped { payload, holder, deadline }),
+            Use::Waiting(payload) => Some(Popped { payload, holder, deadline, before }),
             _ => None,
         }
     }

@@ -1,6 +1,8 @@
 //! The places of a gate: a slab whose indices carry a generation, so that a
 //! place given back twice is noticed instead of freeing somebody else's.
 
+use core::time::Duration;
+
 use crate::Timestamp;
 use crate::queue::links::{Links, NONE};
 use crate::verdict::Rejection;
@@ -35,6 +37,8 @@ pub(super) struct Slot<T> {
     pub(super) units: u32,
     pub(super) deadline: Option<Timestamp>,
     pub(super) reserved_at: Timestamp,
+    /// From then to the queue, once it is there.
+    pub(super) before: Duration,
     /// Among all places its lane holds, oldest first.
     pub(super) held: Links,
     /// Among those of them that wait in the queue.
@@ -69,6 +73,7 @@ impl<T> Slots<T> {
                     units,
                     deadline,
                     reserved_at,
+                    before: Duration::ZERO,
                     held: Links::UNLINKED,
                     waiting: Links::UNLINKED,
                 });

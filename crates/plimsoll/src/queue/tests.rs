@@ -11,7 +11,7 @@ fn holder(flow: u64, units: u32) -> Holder {
 
 fn queue_up(queue: &mut FairQueue<u64>, flow: u64, units: u32, payload: u64) {
     let id = queue.reserve(holder(flow, units), NOW, None);
-    assert!(queue.wait(id, units, payload).is_ok());
+    assert!(queue.wait(NOW, id, units, payload).is_ok());
 }
 
 fn order(queue: &mut FairQueue<u64>) -> Vec<u64> {
@@ -44,7 +44,7 @@ fn higher_classes_are_served_first() {
     let mut queue = FairQueue::new();
     for (payload, class) in [(1, Class::Low), (2, Class::Critical), (3, Class::High)] {
         let id = queue.reserve(Holder { class, flow: Flow(1), units: 1 }, NOW, None);
-        assert!(queue.wait(id, 1, payload).is_ok());
+        assert!(queue.wait(NOW, id, 1, payload).is_ok());
     }
     assert_eq!(order(&mut queue), [2, 3, 1]);
 }

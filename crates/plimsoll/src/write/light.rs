@@ -4,15 +4,16 @@
 //! took little then arrive one by one until the commit ends, and each pushes one
 //! of its requests out again. It is kinder to have refused that one at the door.
 //! So the gate watches at which rate such light work arrives and keeps as much
-//! free as is to be expected in the rest of the running commit, until shortly
-//! before its end: a place kept free too long is a place wasted.
+//! free as will come in the rest of the running commit, but for a deviation and
+//! until shortly before its end: a place kept free in vain is a place wasted, and
+//! of a batch of eight each is worth an eighth of the server.
 
 use crate::Timestamp;
 
 /// Weight of the latest commit's rate.
 const ALPHA: f64 = 0.1;
 /// The part of a commit in which places are kept free.
-const UNTIL: f64 = 0.75;
+const UNTIL: f64 = 0.85;
 
 /// The rate at which light work arrives.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +40,7 @@ impl Light {
 
     /// Units to keep free when a commit is `age` old of `predicted` seconds.
     pub(crate) fn expected(&self, age: f64, predicted: f64) -> f64 {
-        self.rate * (UNTIL * predicted - age).max(0.0)
+        let expected = self.rate * (UNTIL * predicted - age).max(0.0);
+        (expected - expected.sqrt()).max(0.0)
     }
 }

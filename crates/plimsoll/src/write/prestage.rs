@@ -6,21 +6,22 @@
 //! serves in the *mean* time, and a deviation or two more, since they come as they
 //! please.
 //!
-//! The mean is taken of samples cut at twice their median, so that a few that
-//! hang raise nothing, and followed slowly. It is capped: where requests queue
-//! before the queue, a longer way would admit more and so be longer still.
+//! The mean is that of requests which a batch took: those that were displaced from
+//! the queue, and had come there faster than others, fill no batch. It is a mean and
+//! no quantile, since logins may take 50 ms beside puts that take none. And no sample
+//! counts for more than a limit: where requests queue before the queue, a longer way
+//! would admit more and so be longer still.
 
 use core::time::Duration;
 
 const SAMPLES: usize = 64;
-const CUT: f64 = 2.0;
 /// Weight of a new mean.
 const ALPHA: f64 = 0.1;
 
 /// The latest samples and the mean that is followed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prestage {
-    nanos: [u64; SAMPLES],
+    latest: [f64; SAMPLES],
     next: usize,
     filled: bool,
     seconds: Option<f64>,
@@ -28,27 +29,23 @@ pub(crate) struct Prestage {
 
 impl Default for Prestage {
     fn default() -> Self {
-        Self { nanos: [0; SAMPLES], next: 0, filled: false, seconds: None }
+        Self { latest: [0.0; SAMPLES], next: 0, filled: false, seconds: None }
     }
 }
 
 impl Prestage {
     pub(crate) fn sample(&mut self, time: Duration) {
-        self.nanos[self.next] = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.latest[self.next] = time.as_secs_f64();
         self.next = (self.next + 1) % SAMPLES;
         self.filled |= self.next == 0;
     }
 
-    /// Renews the time; it never exceeds `cap`.
-    pub(crate) fn settle(&mut self, cap: Duration) {
+    /// A batch was committed: renews the mean.
+    pub(crate) fn settle(&mut self) {
         if !self.filled {
             return;
         }
-        let mut sorted = self.nanos;
-        let (_, median, _) = sorted.select_nth_unstable(SAMPLES / 2);
-        let cut = *median as f64 * CUT;
-        let sum: f64 = self.nanos.iter().map(|&nanos| (nanos as f64).min(cut)).sum();
-        let mean = (sum / SAMPLES as f64 / 1e9).min(cap.as_secs_f64());
+        let mean = self.latest.iter().sum::<f64>() / SAMPLES as f64;
         let before = self.seconds.unwrap_or(mean);
         self.seconds = Some(before + ALPHA * (mean - before));
     }

@@ -163,9 +163,7 @@ impl<T> State<T> {
         units: u32,
         payload: T,
     ) -> Result<(), (T, Option<Rejection>)> {
-        let reserved_at = self.queue.wait(id, units, payload)?;
-        self.prestage.sample(now.since(reserved_at));
-        Ok(())
+        self.queue.wait(now, id, units, payload)
     }
 
     pub(crate) const fn has_waiting(&self) -> bool {
@@ -197,7 +195,8 @@ impl<T> State<T> {
             let room = max.saturating_sub(kept_free).saturating_sub(batch.units);
             self.queue.pop(room, batch.payloads.is_empty())
         } {
-            let Popped { payload, holder, deadline } = popped;
+            let Popped { payload, holder, deadline, before } = popped;
+            self.prestage.sample(before.min(PRESTAGE_MAX));
             let late = mode == Mode::Enforce && deadline.is_some_and(|deadline| deadline < now);
             if late || (mode != Mode::Off && gone(&payload)) {
                 let rejection = self.reject(now, holder.class, holder.units, Reason::Deadline);
@@ -227,7 +226,7 @@ impl<T> State<T> {
         if sample.units > 0 {
             self.model.learn(sample);
         }
-        self.prestage.settle(PRESTAGE_MAX);
+        self.prestage.settle();
         self.draw_line();
         let mut trimmed = Vec::new();
         let line = self.line + self.bucket.depth();
