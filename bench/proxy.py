@@ -242,18 +242,24 @@ def hog(options):
 
 
 def fivefold(options):
-    """5,000 logins a second after 2,000: goodput kept, memory bounded."""
+    """5,000 logins a second: goodput kept, memory bounded.
+
+    What OpenBao can do drifts with what it has stored, so 2,000/s come before and after.
+    """
     seconds = options.fivefold
     with bao_server() as (upstream, token), peer("plimsoll", upstream) as (port, running):
         memory = Memory(running)
-        report = load(port, "approle-login", "--phases", f"10s:2000,{seconds}s:5000",
+        report = load(port, "approle-login", "--phases", f"10s:2000,{seconds}s:5000,10s:2000",
                       "--timeout", "5s", "--in-flight-max", "12000", token=token)
         memory.stopped.set()
-    twice, five = rate(report["seconds"][2:10]), rate(report["seconds"][10:10 + seconds])
-    row(f"5x for {seconds} s", "ok/s at 2x", "ok/s at 5x", "ratio", "RSS MiB", "timeouts")
-    row("plimsoll", f"{twice:.0f}", f"{five:.0f}", f"{five / max(twice, 1):.2f}",
+    answered = report["seconds"]
+    before, after = rate(answered[2:10]), rate(answered[12 + seconds:20 + seconds])
+    five, twice = rate(answered[10:10 + seconds]), (before + after) / 2
+    row(f"5x for {seconds} s", "2x before", "ok/s at 5x", "2x after", "RSS MiB", "timeouts")
+    row("plimsoll", f"{before:.0f}", f"{five:.0f}", f"{after:.0f}",
         f"{memory.most:.0f}", report["outcomes"]["timeout"])
-    row("  kept", f"{five / max(twice, 1):.2f}", ">= 0.8", mark(five >= 0.8 * twice))
+    kept = five / max(twice, 1)
+    row("  kept", f"{kept:.2f}", ">= 0.8", mark(kept >= 0.8))
     row("  memory", f"{memory.most:.0f} MiB", "<= 256", mark(memory.most <= 256))
 
 
