@@ -75,7 +75,8 @@ pub(crate) struct Target {
 }
 
 /// Brings a request's head to the one form that is passed on, all but where it goes
-/// ([`direct`]), with nothing but a path for its target: what classifies it afterwards sees what the upstream will see.
+/// ([`direct`]), with nothing but a path for its target: what classifies it afterwards
+/// sees what the upstream will see.
 ///
 /// # Errors
 /// It is refused.
