@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::header::{HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use plimsoll::opaque::{OpaqueGate, Ticket};
@@ -179,10 +179,7 @@ impl Proxy {
         let mut served = Served::new(Arc::clone(shared), admitted.ticket);
         let request = Request::from_parts(parts, upload);
         let answer = match settings.upstream.send(request, &upload_state).await {
-            // Nobody asked for that.
-            Ok((answer, _)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(UpstreamError::Garbage)
-            }
+            Ok((answer, _)) if !head::is_passable(&answer) => Err(UpstreamError::Garbage),
             answer => answer,
         };
         let (answer, lease) = match answer {

@@ -9,7 +9,8 @@ use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST_OF: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// How their names begin, and those of others that nobody has written down.
+const FAMILY: &[u8] = b"x-forwarded-";
 
 /// The connection on which a request came.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,8 @@ impl Origin {
 
 pub(super) fn tell(headers: &mut HeaderMap, origin: &Origin) {
     if !origin.trusted {
-        for name in [&FORWARDED, &FOR, &HOST_OF, &PROTO, &REAL_IP] {
+        let claims: Vec<_> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+        for name in claims {
             headers.remove(name);
         }
     }
@@ -54,6 +56,17 @@ pub(super) fn tell(headers: &mut HeaderMap, origin: &Origin) {
     if let Some(host) = host {
         headers.entry(HOST_OF).or_insert(host);
     }
+}
+
+/// Whether a field says where a request came from, in one of the many ways: by which port,
+/// over TLS, with which certificate. Some servers take `_` for `-`.
+fn is_claim(name: &HeaderName) -> bool {
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    let name = name.as_str().bytes().map(dashed);
+    [&b"forwarded"[..], b"x-real-ip"]
+        .into_iter()
+        .any(|known| name.clone().eq(known.iter().copied()))
+        || name.take(FAMILY.len()).eq(FAMILY.iter().copied())
 }
 
 /// Adds to a list, in one line: some read the last line only, some the first.

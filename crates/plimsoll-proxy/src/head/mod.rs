@@ -16,7 +16,8 @@ mod tests;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE, VIA};
 use http::request::Parts;
-use http::{Method, Uri, Version, response};
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode, Uri, Version, response};
 
 pub(crate) use self::forwarded::Origin;
 
@@ -36,13 +37,16 @@ pub(crate) enum BadHead {
     /// 400: where its body ends could be read in two ways.
     #[error("the request announces the length of its body twice or in no valid way")]
     Length,
+    /// 501: the upstream would take it for another body than it is.
+    #[error("the request's body has a transfer coding that is not chunked")]
+    Coding,
     /// 431: over HTTP/1.1 the listener counts them.
     #[error("the request has more than {FIELDS_MAX} header fields")]
     Fields,
     /// 400: neither a path nor a URI.
     #[error("the request target is neither a path nor an http or https URI")]
     Target,
-    /// 501: a method that is the proxy's own business and that it does not offer.
+    /// 501: a question to the proxy itself, which answers none.
     #[error("the method is not passed on")]
     Method,
     /// 501: another protocol on this connection.
@@ -55,12 +59,12 @@ pub(crate) enum BadHead {
 
 impl BadHead {
     /// Its status code.
-    pub(crate) const fn status(self) -> http::StatusCode {
+    pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::Host(_) | Self::Length | Self::Target => http::StatusCode::BAD_REQUEST,
-            Self::Fields => http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Method | Self::Upgrade => http::StatusCode::NOT_IMPLEMENTED,
-            Self::Loop => http::StatusCode::LOOP_DETECTED,
+            Self::Host(_) | Self::Length | Self::Target => StatusCode::BAD_REQUEST,
+            Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Coding | Self::Method | Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
 }
@@ -84,10 +88,10 @@ pub(crate) fn normalise(parts: &mut Parts) -> Result<(), BadHead> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(BadHead::Method);
     }
-    let path = parts.uri.path_and_query().ok_or(BadHead::Target)?.clone();
-    if !path.as_str().starts_with('/') {
-        return Err(BadHead::Target);
+    if parts.method == Method::OPTIONS {
+        hop::count_down(&mut parts.headers)?;
     }
+    let path = path(parts)?;
     if parts.headers.len() > FIELDS_MAX {
         return Err(BadHead::Fields);
     }
@@ -100,6 +104,9 @@ pub(crate) fn normalise(parts: &mut Parts) -> Result<(), BadHead> {
     }
     parts.uri = Uri::from(path);
     let headers = &mut parts.headers;
+    if !hop::is_chunked_at_most(headers) {
+        return Err(BadHead::Coding);
+    }
     hop::strip(headers);
     if !has_one_length(headers) {
         return Err(BadHead::Length);
@@ -130,21 +137,43 @@ pub(crate) fn direct(parts: &mut Parts, target: &Target, origin: &Origin) {
     }
 }
 
+/// Whether a response can be passed on at all: another protocol is what nobody asked for.
+pub(crate) fn is_passable<B>(answer: &Response<B>) -> bool {
+    answer.status() != StatusCode::SWITCHING_PROTOCOLS && hop::is_chunked_at_most(answer.headers())
+}
+
 /// Brings a response's head to the form that is passed on.
 pub(crate) fn answer(parts: &mut response::Parts) {
     hop::strip(&mut parts.headers);
+    if !has_one_length(&parts.headers) {
+        // The same one twice. The listener says it once.
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     // What the client hears is the listener's HTTP, not the upstream's.
     parts.version = Version::HTTP_11;
-    parts.extensions.clear();
 }
 
-/// Whether another protocol is asked for. `h2c` is what some clients offer with
-/// every request and do very well without, so it is only not accepted.
+/// What a server is asked for, without who it is: a path, or `*` for the server as a whole
+/// (RFC 9112 3.2.4).
+fn path(parts: &Parts) -> Result<PathAndQuery, BadHead> {
+    let path = parts.uri.path_and_query().ok_or(BadHead::Target)?;
+    match path.as_str().as_bytes() {
+        [b'/', ..] => Ok(path.clone()),
+        b"*" if parts.method == Method::OPTIONS => Ok(path.clone()),
+        // The path of a URI may be empty.
+        [b'?', ..] => format!("/{}", path.as_str()).parse().map_err(|_| BadHead::Target),
+        _ => Err(BadHead::Target),
+    }
+}
+
+/// Whether another protocol is asked for. `h2c` and `TLS/1.2` are what some clients offer
+/// with every request and do very well without, so they are only not accepted.
 fn wants_upgrade(headers: &HeaderMap) -> bool {
     let offers = headers.get_all(UPGRADE).iter();
     offers.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|offer| {
         let offer = offer.trim_ascii();
-        !offer.is_empty() && !offer.eq_ignore_ascii_case(b"h2c")
+        let offer = offer.to_ascii_lowercase();
+        !offer.is_empty() && offer != b"h2c" && !offer.starts_with(b"tls/")
     })
 }
 

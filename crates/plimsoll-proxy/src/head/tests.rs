@@ -76,6 +76,22 @@ fn a_length_beside_chunks_is_dropped() {
 }
 
 #[test]
+fn a_body_is_passed_on_only_if_its_coding_can_be_undone() {
+    let coded = |codings: &[&str]| {
+        let request =
+            codings.iter().fold(get("/"), |get, coding| get.header("transfer-encoding", *coding));
+        let answer = codings.iter().fold(Response::builder(), |answer, coding| {
+            answer.header("transfer-encoding", *coding)
+        });
+        (normalised(request).map(|_| ()), is_passable(&answer.body(()).expect("valid")))
+    };
+    assert_eq!(coded(&["Chunked"]), (Ok(()), true));
+    for codings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked, chunked"], &["x"]] {
+        assert_eq!(coded(codings), (Err(BadHead::Coding), false), "{codings:?}");
+    }
+}
+
+#[test]
 fn a_length_is_a_number_and_said_once() {
     let length = |lengths: &[&str]| {
         let request =
@@ -120,8 +136,8 @@ fn what_is_the_proxys_own_business_is_refused() {
     let connect = Request::builder().method("CONNECT").uri("a:1").header(HOST, "a:1");
     assert_eq!(bad(connect), BadHead::Method);
     assert_eq!(bad(get("/").method("TRACE")), BadHead::Method);
-    let asterisk = Request::builder().method("OPTIONS").uri("*").header(HOST, "a");
-    assert_eq!(bad(asterisk), BadHead::Target);
+    assert_eq!(bad(Request::get("*").header(HOST, "a")), BadHead::Target);
+    assert_eq!(bad(get("/").method("OPTIONS").header("max-forwards", "0")), BadHead::Method);
     assert_eq!(bad(get("/").header("upgrade", "websocket")), BadHead::Upgrade);
     assert_eq!(bad(get("/").header("upgrade", "h2c, websocket")), BadHead::Upgrade);
     let round = (0..8).fold(get("/"), |request, _| request.header(VIA, "1.1 plimsoll"));
@@ -130,18 +146,34 @@ fn what_is_the_proxys_own_business_is_refused() {
 }
 
 #[test]
+fn what_is_asked_of_the_server_as_a_whole_is_passed_on_as_far_as_it_may_go() {
+    let asterisk = Request::builder().method("OPTIONS").uri("*").header(HOST, "a");
+    let parts = sent(asterisk.header("max-forwards", "3"), &STRANGER);
+    assert_eq!(parts.uri.to_string(), "*");
+    assert_eq!(parts.headers["max-forwards"], "2");
+    let parts = sent(get("/").header("max-forwards", "0"), &STRANGER);
+    assert_eq!(parts.headers["max-forwards"], "0", "means something for OPTIONS only");
+    let parts = sent(Request::get("http://a?b=c"), &STRANGER);
+    assert_eq!(parts.uri.to_string(), "/?b=c");
+}
+
+#[test]
 fn what_a_client_claims_about_itself_is_replaced() {
     let request = get("/")
         .header("x-forwarded-for", "1.1.1.1")
         .header("forwarded", "for=1.1.1.1")
         .header("x-forwarded-proto", "https")
-        .header("x-real-ip", "1.1.1.1");
+        .header("x-real-ip", "1.1.1.1")
+        .header("x-forwarded-client-cert", "Subject=root")
+        .header("X_Forwarded_For", "1.1.1.1");
     let parts = sent(request, &STRANGER);
     assert_eq!(parts.headers["x-forwarded-for"], "9.9.9.9");
     assert_eq!(parts.headers["x-forwarded-proto"], "http");
     assert_eq!(parts.headers["x-forwarded-host"], "vault.example");
     assert_eq!(parts.headers["forwarded"], "for=9.9.9.9;host=\"vault.example\";proto=http");
-    assert!(!parts.headers.contains_key("x-real-ip"));
+    for claim in ["x-real-ip", "x-forwarded-client-cert", "x_forwarded_for"] {
+        assert!(!parts.headers.contains_key(claim), "{claim}");
+    }
 }
 
 #[test]
