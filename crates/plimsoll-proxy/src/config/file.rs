@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method};
 use plimsoll::{Class, Mode};
 use plimsoll_daemon::config::values::{address, boolean, list};
@@ -119,7 +120,14 @@ fn upstream_options(url: UpstreamUrl, block: Upstream) -> Result<UpstreamOptions
         options.kind = parsed("upstream: kind", kind)?;
     }
     if let Some(host) = &block.host {
+        parsed::<Authority>("upstream: host", host)?;
         options.host = Some(parsed::<HeaderValue>("upstream: host", host)?);
+    }
+    let tls = [&block.tls_ca_file, &block.tls_cert_file, &block.tls_key_file];
+    if !options.url.is_https()
+        && (tls.iter().any(|file| file.is_some()) || block.tls_server_name.is_some())
+    {
+        return Err("upstream: what begins with tls_ is for an https address".to_owned());
     }
     options.tls = ClientTls {
         ca: block.tls_ca_file,
@@ -169,15 +177,17 @@ fn listener(Block { label, body }: Block) -> Result<ListenerOptions, String> {
             ));
         }
     };
-    let auth = if tcp.tls_require_and_verify_client_cert {
-        ClientAuth::Required
-    } else {
-        ClientAuth::Optional
-    };
     let mut options = ListenerOptions::plain(address);
-    options.tls = match (tls, tcp.tls_client_ca_file) {
-        (Some(tls), Some(ca)) => Some(tls.with_client_ca(ca, auth)),
-        (tls, _) => tls,
+    options.tls = match (tls, tcp.tls_client_ca_file, tcp.tls_require_and_verify_client_cert) {
+        (Some(tls), Some(ca), true) => Some(tls.with_client_ca(ca, ClientAuth::Required)),
+        (Some(tls), Some(ca), false) => Some(tls.with_client_ca(ca, ClientAuth::Optional)),
+        // Nobody must believe that clients are checked who are not.
+        (_, _, true) => {
+            return Err(format!(
+                "{what}: tls_require_and_verify_client_cert needs TLS and a tls_client_ca_file"
+            ));
+        }
+        (tls, ..) => tls,
     };
     if let Some(text) = &tcp.http_read_timeout {
         options.body_time_max = duration(&format!("{what}: http_read_timeout"), text)?;
@@ -193,7 +203,13 @@ fn rule(Block { label, body }: Block) -> Result<Rule, String> {
         (None, Some(prefix)) => Matcher::Prefix(prefix),
         _ => return Err(format!("{what}: expected either path or path_prefix")),
     };
-    let methods = block.methods.iter().map(|text| parsed(&format!("{what}: methods"), text));
+    let (Matcher::Exact(text) | Matcher::Prefix(text)) = &path;
+    if !text.starts_with('/') {
+        return Err(format!("{what}: \"{text}\" matches nothing: a path begins with /"));
+    }
+    // A method in small letters is another one, which nobody means.
+    let methods = block.methods.iter().map(|text| text.to_ascii_uppercase());
+    let methods = methods.map(|text| parsed(&format!("{what}: methods"), &text));
     Ok(Rule {
         path,
         methods: methods.collect::<Result<Vec<Method>, _>>()?,

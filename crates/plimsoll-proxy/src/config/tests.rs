@@ -63,7 +63,7 @@ rule "creds" {
 }
 rule "export" {
   path    = "/v1/export"
-  methods = ["GET", "LIST"]
+  methods = ["GET", "list"]
   class   = "low"
 }
 "#;
@@ -77,6 +77,7 @@ rule "export" {
     assert!(config.forwarding.is_proxy("10.1.2.3".parse().expect("valid")));
     let gates: Vec<_> = config.rules.iter().map(|rule| rule.gate.as_deref()).collect();
     assert_eq!(gates, [Some("upstream.writes"), Some("upstream.export")]);
+    assert_eq!(config.rules[1].methods[1].as_str(), "LIST");
 }
 
 #[test]
@@ -88,8 +89,14 @@ fn what_makes_no_sense_is_named() {
         ("rule \"a\" {\n}\n", "path"),
         ("rule \"a\" {\n  path = \"/\"\n  path_prefix = \"/\"\n}\n", "path"),
         ("rule \"a\" {\n  path = \"/\"\n  class = \"vip\"\n}\n", "class"),
+        ("rule \"a\" {\n  path_prefix = \"v1/\"\n}\n", "v1/"),
         ("rule \"a b\" {\n  path = \"/\"\n}\n", "a b"),
         ("rule \"a\" {\n  path = \"/\"\n  methods = [\"G T\"]\n}\n", "methods"),
+        (
+            "listener \"tcp\" {\n  tls_cert_file = \"c\"\n  tls_key_file = \"k\"\n  \
+             tls_require_and_verify_client_cert = true\n}\n",
+            "tls_client_ca_file",
+        ),
         ("trusted_proxies = [\"proxy\"]\n", "proxy"),
         ("flow_header = \"a b\"\n", "flow_header"),
         ("adaptive_overload_protection {\n  mode = \"on\"\n}\n", "on"),
@@ -101,6 +108,12 @@ fn what_makes_no_sense_is_named() {
         "address = \"127.0.0.1:8200\"",
         "address = \"http://a/base\"",
         "address = \"ftp://a\"",
+        "address = \"http://a:82000\"",
+        "address = \"http://a:\"",
+        "address = \"http://a:0\"",
+        "address = \"http://user@a\"",
+        "address = \"http://a\"\n  host = \"a b\"",
+        "address = \"http://a\"\n  tls_ca_file = \"ca.pem\"",
         "address = \"http://a\"\n  kind = \"consul\"",
         "address = \"http://a\"\n  timeout = \"soon\"",
         "address = \"http://a\"\n  timeout = \"0s\"",

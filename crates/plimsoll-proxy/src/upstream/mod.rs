@@ -88,10 +88,20 @@ impl core::str::FromStr for UpstreamUrl {
         let invalid = || InvalidUrl(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let known = uri.scheme().is_some_and(|s| [Scheme::HTTP, Scheme::HTTPS].contains(s));
-        let host =
-            uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'));
+        let host = uri.authority().is_some_and(|at| {
+            // http takes a port that is none for no port.
+            let port = at.as_str() == at.host() || at.port_u16().is_some_and(|port| port > 0);
+            !at.host().is_empty() && !at.as_str().contains('@') && port
+        });
         let plain = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
         (known && host && plain).then_some(Self(uri)).ok_or_else(invalid)
+    }
+}
+
+impl UpstreamUrl {
+    /// Whether TLS is spoken there.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
     }
 }
 
@@ -146,7 +156,7 @@ impl Upstream {
     pub(crate) fn new(options: &UpstreamOptions) -> Result<Self, TlsError> {
         let url = options.url.0.clone();
         let time_max = options.connect_time_max;
-        let connector = if url.scheme() == Some(&Scheme::HTTPS) {
+        let connector = if options.url.is_https() {
             Connector::tls(options.tls.load()?, options.tls_server_name.clone(), time_max)
         } else {
             Connector::plain(time_max)
