@@ -2,8 +2,11 @@
 
 use core::error::Error;
 use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 /// Why there is no answer of the upstream's.
 ///
@@ -97,6 +100,34 @@ impl UpstreamError {
             }
         }
         Self::Unreachable
+    }
+}
+
+/// How often the log tells of the same kind of failure.
+const NOTE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Tells the operator why there is no answer. An upstream that is gone fails every
+/// request, so of each kind one in a while is told.
+#[derive(Debug, Default)]
+pub(super) struct FailureLog(Mutex<[Option<Instant>; UpstreamError::ALL.len()]>);
+
+impl FailureLog {
+    pub(super) fn note(&self, kind: UpstreamError, cause: &(dyn Error + 'static)) -> UpstreamError {
+        if self.is_due(kind) {
+            tracing::warn!(error = cause, token = kind.token(), "no answer from the upstream");
+        }
+        kind
+    }
+
+    fn is_due(&self, kind: UpstreamError) -> bool {
+        let now = Instant::now();
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut noted[kind as usize];
+        let due = last.is_none_or(|last| now - last >= NOTE_INTERVAL);
+        if due {
+            *last = Some(now);
+        }
+        due
     }
 }
 

@@ -33,6 +33,7 @@ use tower::ServiceExt;
 use crate::body::{Download, Upload, UploadState};
 use crate::head::{self, Origin, Target};
 use crate::upstream::connect::Connector;
+use crate::upstream::error::FailureLog;
 use crate::upstream::kind::{HEALTH_BYTES_MAX, KnownKind};
 use crate::upstream::pool::Pool;
 use crate::upstream::wire::{Unanswered, Wire};
@@ -140,6 +141,7 @@ pub(crate) struct Upstream {
     /// Nobody need ask for it.
     kind_is_configured: bool,
     answer_time_max: Duration,
+    failures: FailureLog,
 }
 
 impl fmt::Debug for Upstream {
@@ -172,6 +174,7 @@ impl Upstream {
             kind: KnownKind::new(options.kind.0),
             kind_is_configured: options.kind.0.is_some(),
             answer_time_max: options.answer_time_max,
+            failures: FailureLog::default(),
         })
     }
 
@@ -216,20 +219,31 @@ impl Upstream {
                 }
                 Ok(answer) => return Ok((answer, Some(lease))),
                 Err(Unanswered::Unsent(unsent)) if is_kept => request = *unsent,
-                Err(Unanswered::Unsent(_)) => return Err(UpstreamError::Terminated),
-                Err(Unanswered::Failed(error)) => return Err(error),
+                Err(Unanswered::Unsent(_)) => {
+                    let kind = UpstreamError::Terminated;
+                    return Err(self.failures.note(kind, &kind));
+                }
+                Err(Unanswered::Late) => {
+                    return Err(self.failures.note(UpstreamError::Late, &UpstreamError::Late));
+                }
+                // What the client broke off says nothing about the upstream.
+                Err(Unanswered::Failed(error)) if upload.broken().is_some() => {
+                    return Err(UpstreamError::of(&error));
+                }
+                Err(Unanswered::Failed(error)) => {
+                    return Err(self.failures.note(UpstreamError::of(&error), &error));
+                }
             }
         }
     }
 
     async fn connect(&self) -> Result<Lease, UpstreamError> {
         let connecting = self.connector.clone().oneshot(self.url.clone());
-        let stream = connecting.await.map_err(|error| {
-            let kind = UpstreamError::of_connect(&*error);
-            tracing::debug!(error = &*error as &dyn core::error::Error, "upstream");
-            kind
-        })?;
-        let wire = Wire::new(&self.http, stream, self.answer_time_max).await?;
+        let stream = connecting
+            .await
+            .map_err(|error| self.failures.note(UpstreamError::of_connect(&*error), &*error))?;
+        let wire = Wire::new(&self.http, stream, self.answer_time_max).await;
+        let wire = wire.map_err(|error| self.failures.note(UpstreamError::of(&error), &error))?;
         Ok(self.pool.lease(Box::new(wire)))
     }
 

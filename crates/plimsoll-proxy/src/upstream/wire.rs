@@ -19,15 +19,16 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::body::{Upload, UploadState};
-use crate::upstream::UpstreamError;
 use crate::upstream::connect::Stream;
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
     /// The connection had ended: not one byte of the request was written.
     Unsent(Box<Request<Upload>>),
+    /// The answer did not begin in time.
+    Late,
     /// Anything else.
-    Failed(UpstreamError),
+    Failed(hyper::Error),
 }
 
 /// A connection that is open, or was.
@@ -46,9 +47,8 @@ impl Wire {
         http: &Builder,
         stream: Stream,
         answer_time_max: Duration,
-    ) -> Result<Self, UpstreamError> {
-        let halves = http.handshake(stream).await;
-        let (asking, moving) = halves.map_err(|error| understood(&error))?;
+    ) -> hyper::Result<Self> {
+        let (asking, moving) = http.handshake(stream).await?;
         let alarm = Box::pin(sleep(answer_time_max));
         Ok(Self { asking, moving: Some(moving), alarm })
     }
@@ -101,17 +101,18 @@ impl Wire {
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut asleep()) {
                 return Poll::Ready(answer.map_err(|mut error| match error.take_message() {
                     Some(request) => Unanswered::Unsent(Box::new(request)),
-                    None => Unanswered::Failed(understood(&error.into_error())),
+                    None => Unanswered::Failed(error.into_error()),
                 }));
             }
             ready!(self.poll_late(context, upload, answer_time_max));
-            Poll::Ready(Err(Unanswered::Failed(UpstreamError::Late)))
+            Poll::Ready(Err(Unanswered::Late))
         })
         .await
     }
 
     /// Ready when the upstream has been waited for long enough. While the client sends,
-    /// it is the client who is waited for.
+    /// it is the client who is waited for. Unconstrained: an upstream that says 1xx without
+    /// end uses up what tokio grants a task at a time, and the alarm would never be asked.
     fn poll_late(
         &mut self,
         context: &mut Context<'_>,
@@ -119,7 +120,7 @@ impl Wire {
         answer_time_max: Duration,
     ) -> Poll<()> {
         loop {
-            ready!(self.alarm.as_mut().poll(context));
+            ready!(pin!(unconstrained(self.alarm.as_mut())).poll(context));
             let since = upload.upstream_owes_since();
             let due = since.unwrap_or_else(Instant::now) + answer_time_max;
             if since.is_some() && due <= Instant::now() {
@@ -133,10 +134,4 @@ impl Wire {
 /// For what only moves when this very task moves it.
 pub(crate) fn asleep() -> Context<'static> {
     Context::from_waker(Waker::noop())
-}
-
-fn understood(error: &hyper::Error) -> UpstreamError {
-    let kind = UpstreamError::of(error);
-    tracing::debug!(error = error as &dyn core::error::Error, token = kind.token(), "upstream");
-    kind
 }

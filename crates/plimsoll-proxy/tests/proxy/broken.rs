@@ -51,6 +51,10 @@ fn bomb() -> &'static str {
     (head + "X-A: " + &"b".repeat(128 * 1024) + "\r\n\r\n").leak()
 }
 
+/// What a client would take for a body that it is not.
+const CODED: &str =
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n\x1f\x0b\r\n0\r\n\r\n";
+
 fn hanging() -> SocketAddr {
     raw(|mut stream| {
         head(&mut stream);
@@ -59,11 +63,21 @@ fn hanging() -> SocketAddr {
     })
 }
 
+/// Says without end that an answer will come.
+fn promising() -> SocketAddr {
+    raw(|mut stream| {
+        head(&mut stream);
+        let news = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+        while stream.write_all(news.as_bytes()).is_ok() {}
+    })
+}
+
 #[test]
 fn what_is_broken_is_502_what_is_late_504_and_says_why() {
     for (upstream, status, token) in [
         (nobody(), "502", "connection_refused"),
         (hanging(), "504", "http_response_timeout"),
+        (promising(), "504", "http_response_timeout"),
         (saying("220 smtp ready\r\n\r\n"), "502", "http_protocol_error"),
         (saying("HTTP/1.1 abc\r\n\r\n"), "502", "http_protocol_error"),
         (saying("HTTP/1.1 99 Less\r\n\r\n"), "502", "http_protocol_error"),
@@ -75,6 +89,7 @@ fn what_is_broken_is_502_what_is_late_504_and_says_why() {
             "502",
             "http_protocol_error",
         ),
+        (saying(CODED), "502", "http_protocol_error"),
         (saying("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), "502", "http_protocol_error"),
         (saying(bomb()), "502", "http_protocol_error"),
         (
