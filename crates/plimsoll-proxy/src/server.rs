@@ -160,24 +160,34 @@ impl ProxyServer {
     }
 
     /// Serves until SIGTERM or SIGINT, rereading `source` on SIGHUP, then finishes
-    /// what was accepted.
+    /// what was accepted, or until it is told a second time.
     pub fn run(mut self, source: &Source) {
-        let mut signals = self.signals.take();
-        while let Some(signals) = &mut signals {
-            match self.runtime.block_on(signals.next()) {
-                Signal::End => break,
-                Signal::Reload => self.reload(source),
-            }
+        let Some(mut signals) = self.signals.take() else { return };
+        while self.runtime.block_on(signals.next()) == Signal::Reload {
+            self.reload(source);
         }
-        tracing::info!("finishing what was accepted");
-        self.stop();
+        tracing::info!("finishing what was accepted; the same signal again cuts it");
+        self.end(async move { while signals.next().await != Signal::End {} });
     }
 
     /// Stops accepting and finishes what was accepted.
     pub fn stop(self) {
+        self.end(core::future::pending());
+    }
+
+    fn end(self, hurry: impl Future<Output = ()>) {
         self.shutdown.cancel();
         self.tasks.close();
-        self.runtime.block_on(self.tasks.wait());
+        let finished = self.runtime.block_on(async {
+            tokio::select! {
+                () = self.tasks.wait() => true,
+                () = hurry => false,
+            }
+        });
+        if !finished {
+            tracing::warn!("cut what was not finished");
+            return self.runtime.shutdown_background();
+        }
         if self.health.is_some_and(|health| health.join().is_err()) {
             tracing::error!("the health thread panicked");
         }
