@@ -16,8 +16,12 @@ use tempfile::TempDir;
 const NEVER: Duration = Duration::from_secs(30);
 
 fn plimsoll(arguments: &[&str]) -> Command {
+    command("server", arguments)
+}
+
+fn command(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
-    command.arg("server").args(arguments).env_remove("RUST_LOG");
+    command.arg(name).args(arguments).env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -41,6 +45,9 @@ fn refuses_in_one_line(arguments: &[&str], parts: &[&str]) {
     for part in parts {
         assert!(error.contains(part), "{part:?} not in {error:?}");
     }
+    let clauses: Vec<_> = error.trim_end().split(": ").collect();
+    let twice = |clause| clauses.iter().filter(|other| *other == clause).count() > 1;
+    assert!(!clauses.iter().any(twice), "said twice: {error:?}");
 }
 
 /// A process that serves, ended when it is dropped.
@@ -53,7 +60,11 @@ struct Serving {
 
 impl Serving {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = plimsoll(arguments).spawn().unwrap();
+        Self::of(plimsoll(arguments))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines
             .by_ref()
@@ -134,6 +145,23 @@ fn it_serves_until_it_is_told_to_end() {
     let written = server.request("POST", "secret/data/a", "{\"data\":{\"k\":\"v\"}}");
     assert!(written.starts_with("HTTP/1.1 200"), "{written}");
     assert!(server.end().success());
+}
+
+#[test]
+fn a_proxy_that_is_told_twice_to_end_cuts_what_it_has_not_finished() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", upstream.local_addr().unwrap());
+    let more = ["--upstream-kind", "http", "--listen", "127.0.0.1:0"];
+    let mut proxy = Serving::of(command("proxy", &[&["--upstream", &url][..], &more].concat()));
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    write!(client, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    // It is at the upstream, which says nothing.
+    let _silent = upstream.accept().unwrap();
+    proxy.signal("TERM");
+    proxy.says("finishing what was accepted");
+    proxy.signal("TERM");
+    proxy.says("cut what was not finished");
+    assert!(proxy.child.wait().unwrap().success());
 }
 
 #[test]
