@@ -228,6 +228,12 @@ fn tls(tcp: &Tcp) -> Result<Option<TlsConfig>, String> {
     };
     let tls = TlsConfig::new(certificate, key);
     Ok(Some(match &tcp.tls_client_ca_file {
+        // Nobody must believe that clients are checked who are not.
+        None if tcp.tls_require_and_verify_client_cert => {
+            return Err("listener \"tcp\": tls_require_and_verify_client_cert needs a \
+                        tls_client_ca_file"
+                .to_owned());
+        }
         None => tls,
         Some(ca) if tcp.tls_require_and_verify_client_cert => {
             tls.with_client_ca(ca, ClientAuth::Required)

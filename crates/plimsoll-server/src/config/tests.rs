@@ -116,6 +116,11 @@ fn what_nobody_knows_is_named() {
         ("listener \"tcp\" {\n  address = \"nowhere\"\n  tls_disable = true\n}\n", "nowhere"),
         ("listener \"tcp\" {\n  address = \"127.0.0.1:1\"\n}\n", "tls_cert_file"),
         ("listener \"tcp\" {\n  tls_disable = true\n  max_request_size = \"big\"\n}\n", "big"),
+        (
+            "listener \"tcp\" {\n  tls_cert_file = \"c\"\n  tls_key_file = \"k\"\n  \
+             tls_require_and_verify_client_cert = true\n}\n",
+            "tls_client_ca_file",
+        ),
         ("adaptive_overload_protection {\n  mode = \"on\"\n}\n", "on"),
         ("adaptive_overload_protection {\n  gain = 1\n}\n", "gain"),
         ("adaptive_overload_protection {\n  gates = { door = \"off\" }\n}\n", "connections"),
