@@ -32,7 +32,7 @@ use crate::head::{self, Origin};
 use crate::metrics::Metrics;
 use crate::route::{Identities, Identity, Route, Rule, route};
 use crate::served::Served;
-use crate::upstream::{Upstream, UpstreamError, UpstreamKind};
+use crate::upstream::{Upstream, UpstreamKind};
 
 /// What a request that asks to be refused says.
 const FORCE_REJECT: HeaderName = HeaderName::from_static("x-vault-aop-force-reject");
@@ -178,11 +178,7 @@ impl Proxy {
 
         let mut served = Served::new(Arc::clone(shared), admitted.ticket);
         let request = Request::from_parts(parts, upload);
-        let answer = match settings.upstream.send(request, &upload_state).await {
-            Ok((answer, _)) if !head::is_passable(&answer) => Err(UpstreamError::Garbage),
-            answer => answer,
-        };
-        let (answer, lease) = match answer {
+        let (answer, lease) = match settings.upstream.send(request, &upload_state).await {
             Ok(answer) => answer,
             Err(error) => {
                 let own = match upload_state.broken() {

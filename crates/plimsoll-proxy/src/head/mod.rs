@@ -137,7 +137,8 @@ pub(crate) fn direct(parts: &mut Parts, target: &Target, origin: &Origin) {
     }
 }
 
-/// Whether a response can be passed on at all: another protocol is what nobody asked for.
+/// Whether a response can be passed on at all. Nobody has asked for another protocol or
+/// coding.
 pub(crate) fn is_passable<B>(answer: &Response<B>) -> bool {
     answer.status() != StatusCode::SWITCHING_PROTOCOLS && hop::is_chunked_at_most(answer.headers())
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
+use rustls::AlertDescription;
 use tokio::time::Instant;
 
 /// Why there is no answer of the upstream's.
@@ -77,8 +78,13 @@ impl UpstreamError {
 
     /// On a connection.
     pub(super) fn of(error: &hyper::Error) -> Self {
-        let is_garbage = error.is_parse() || error.is_parse_too_large();
-        if is_garbage { Self::Garbage } else { Self::Terminated }
+        if error.is_parse() || error.is_parse_too_large() {
+            Self::Garbage
+        } else if sources(error).any(refuses_us) {
+            Self::Tls
+        } else {
+            Self::Terminated
+        }
     }
 
     /// On the way to one.
@@ -101,6 +107,24 @@ impl UpstreamError {
         }
         Self::Unreachable
     }
+}
+
+/// Whether an upstream does not want our certificate, or wants one. Over TLS 1.3 it says so
+/// after the handshake as we see it, but before it has read a request.
+fn refuses_us(error: &(dyn Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::AccessDenied
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateRequired
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::UnsupportedCertificate
+        ))
+    )
 }
 
 /// How often the log tells of the same kind of failure.
@@ -141,4 +165,21 @@ fn sources<'e>(
             None => error.source(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_of_our_certificate_means_that_nothing_was_read() {
+        let says = |alert| {
+            let alert = rustls::Error::AlertReceived(alert);
+            sources(&io::Error::new(io::ErrorKind::InvalidData, alert)).any(refuses_us)
+        };
+        assert!(says(AlertDescription::CertificateRequired));
+        assert!(says(AlertDescription::UnknownCA));
+        assert!(!says(AlertDescription::BadRecordMac));
+        assert!(!says(AlertDescription::InternalError));
+    }
 }

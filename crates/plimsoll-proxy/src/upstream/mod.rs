@@ -212,6 +212,9 @@ impl Upstream {
                 None => self.connect().await?,
             };
             match lease.wire.ask(request, upload, self.answer_time_max).await {
+                Ok(answer) if !head::is_passable(&answer) => {
+                    return Err(self.failed(UpstreamError::Garbage));
+                }
                 // The client may go on sending without reading.
                 Ok(answer) if lease.is_free() || upload.is_unread() => {
                     lease.give_back();
@@ -220,12 +223,9 @@ impl Upstream {
                 Ok(answer) => return Ok((answer, Some(lease))),
                 Err(Unanswered::Unsent(unsent)) if is_kept => request = *unsent,
                 Err(Unanswered::Unsent(_)) => {
-                    let kind = UpstreamError::Terminated;
-                    return Err(self.failures.note(kind, &kind));
+                    return Err(self.failed(UpstreamError::Terminated));
                 }
-                Err(Unanswered::Late) => {
-                    return Err(self.failures.note(UpstreamError::Late, &UpstreamError::Late));
-                }
+                Err(Unanswered::Late) => return Err(self.failed(UpstreamError::Late)),
                 // What the client broke off says nothing about the upstream.
                 Err(Unanswered::Failed(error)) if upload.broken().is_some() => {
                     return Err(UpstreamError::of(&error));
@@ -235,6 +235,11 @@ impl Upstream {
                 }
             }
         }
+    }
+
+    /// There is no more to say about it than its kind.
+    fn failed(&self, kind: UpstreamError) -> UpstreamError {
+        self.failures.note(kind, &kind)
     }
 
     async fn connect(&self) -> Result<Lease, UpstreamError> {
