@@ -6,7 +6,8 @@
 //! answer back; with its last byte the place at the gate is given back.
 //!
 //! It holds no body, repeats no request and changes no answer of the upstream's.
-//! What it answers itself is marked by `Proxy-Status`.
+//! What it answers itself is marked by `Proxy-Status`, but for what the listener cannot
+//! parse.
 
 #![forbid(unsafe_code)]
 

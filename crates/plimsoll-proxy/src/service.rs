@@ -107,14 +107,14 @@ impl Proxy {
     async fn answer(self, request: Request<Incoming>) -> Response<Download> {
         let settings = self.shared.settings.load_full();
         let (mut parts, body) = request.into_parts();
-        let face = settings.face(&parts);
+        let vault = settings.is_vault_api(&parts);
         let passed = match self.admit(&settings, &mut parts, body).await {
             Ok(admitted) => self.forward(&settings, parts, admitted).await,
             Err(instead) => Err(instead),
         };
         passed.unwrap_or_else(|Instead { own, unread }| {
             self.shared.metrics.own(&own);
-            face.answer(own, unread)
+            settings.face(vault).answer(own, unread)
         })
     }
 
@@ -269,10 +269,14 @@ impl Settings {
         self.gates.iter().find(|named| named.name == name).map(|named| &named.gate)
     }
 
-    fn face(&self, parts: &Parts) -> AnswerFace {
+    fn is_vault_api(&self, parts: &Parts) -> bool {
+        self.upstream.kind() == Some(UpstreamKind::Vault) && parts.uri.path().starts_with("/v1/")
+    }
+
+    /// The form of the proxy's own answers, to clients of a Vault's API or others.
+    fn face(&self, vault: bool) -> AnswerFace {
         let status_page = self.status_page.clone();
-        let vault = self.upstream.kind() == Some(UpstreamKind::Vault);
-        if vault && parts.uri.path().starts_with("/v1/") {
+        if vault {
             AnswerFace::Vault(VaultFace { status_page })
         } else {
             AnswerFace::Problem(ProblemFace { status_page })
