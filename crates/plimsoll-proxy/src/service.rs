@@ -178,7 +178,9 @@ impl Proxy {
 
         let mut served = Served::new(Arc::clone(shared), admitted.ticket);
         let request = Request::from_parts(parts, upload);
-        let (answer, lease) = match settings.upstream.send(request, &upload_state).await {
+        let mut lasts = || served.lasts(&upload_state);
+        let answer = settings.upstream.send(request, &upload_state, &mut lasts).await;
+        let (answer, lease) = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 let own = match upload_state.broken() {

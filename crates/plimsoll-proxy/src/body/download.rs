@@ -1,5 +1,5 @@
 //! A response's body, from the upstream to the client. The request holds its place
-//! until the last byte of it is through.
+//! until the last byte of it is through, as long as they come one after the other.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -30,6 +30,9 @@ pub(crate) enum Passage {
 
 /// Told once how the passage of a body ended.
 pub(crate) trait Passing: Send + 'static {
+    /// So many bytes more came, and more are to come.
+    fn moved(&mut self, bytes: u64);
+
     /// It ended after `bytes`.
     fn ended(self: Box<Self>, passage: Passage, bytes: u64);
 }
@@ -92,6 +95,13 @@ impl Passed {
         }
     }
 
+    fn moved(&mut self, bytes: u64) {
+        // What is whole with its first piece is not worth a word.
+        if let (Some(passing), false) = (&mut self.passing, self.body.is_end_stream()) {
+            passing.moved(bytes);
+        }
+    }
+
     /// Says so at the next look. At the word hyper drops what it has not written, the
     /// head included, and a client that has read nothing on a connection it kept believes
     /// that the request was never seen, and repeats it. So what came before goes out first.
@@ -144,7 +154,9 @@ impl Body for Passed {
         }
         match self.poll_body(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.bytes += bytes;
+                self.moved(bytes);
                 let idle_max = self.idle_max;
                 if let Some(timer) = &mut self.timer {
                     timer.as_mut().reset(Instant::now() + idle_max);
@@ -159,13 +171,13 @@ impl Body for Passed {
                 self.end(Passage::Complete);
                 Poll::Ready(None)
             }
-            Poll::Pending => match self.poll_late(context) {
-                Poll::Ready(()) => {
+            Poll::Pending => {
+                self.moved(0);
+                self.poll_late(context).map(|()| {
                     self.end(Passage::Late);
-                    Poll::Ready(Some(Err(BrokenBody::UpstreamLate)))
-                }
-                Poll::Pending => Poll::Pending,
-            },
+                    Some(Err(BrokenBody::UpstreamLate))
+                })
+            }
         }
     }
 

@@ -8,6 +8,10 @@ use core::fmt;
 pub(crate) use self::download::{Download, Passage, Passing};
 pub(crate) use self::upload::{Upload, UploadState};
 
+/// A body that moves so fast holds a place, for the upstream is at work on it. What is
+/// slower waits for its client, or for news.
+pub(crate) const QUICK_BYTES_PER_SECOND: u64 = 1024 * 1024;
+
 /// Why a body ends before its end. What the client reads is a broken connection: a
 /// status has been sent, or nobody is there to read one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

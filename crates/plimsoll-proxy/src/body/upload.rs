@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::BrokenBody;
+use super::{BrokenBody, QUICK_BYTES_PER_SECOND};
 
 /// How many bytes buy a client a second more: one that trickles holds a place that
 /// others wait for, but a large upload over a slow line must be possible.
@@ -24,8 +24,12 @@ pub(crate) struct UploadState(Mutex<Progress>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// The client is waited for.
+    /// The client has not sent all of it.
     client_owes: bool,
+    /// It is waited for right now.
+    client_awaited: bool,
+    /// So much of it came.
+    bytes: u64,
     /// When the upstream was last given something.
     moved: Option<Instant>,
     broken: Option<BrokenBody>,
@@ -37,6 +41,12 @@ impl UploadState {
     pub(crate) fn upstream_owes_since(&self) -> Option<Instant> {
         let progress = self.get();
         if progress.client_owes { None } else { progress.moved }
+    }
+
+    /// Whether the client sends less in a second than who is to hold a place for it.
+    pub(crate) fn is_slow(&self, elapsed: Duration) -> bool {
+        let progress = self.get();
+        progress.client_awaited && progress.bytes < elapsed.as_secs() * QUICK_BYTES_PER_SECOND
     }
 
     /// Whether the client has not sent all of it yet, or it was not read.
@@ -185,10 +195,13 @@ impl Upload {
         &self.first
     }
 
-    fn moved(&self, client_owes: bool) {
+    fn moved(&self, client_owes: bool, bytes: usize) {
+        let bytes = bytes as u64;
         self.state.set(|progress| {
             progress.moved = Some(Instant::now());
             progress.client_owes = client_owes;
+            progress.client_awaited = false;
+            progress.bytes += bytes;
         });
     }
 
@@ -219,24 +232,26 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         if !self.first.is_empty() {
             let first = core::mem::take(&mut self.first);
-            self.moved(self.rest.is_some());
+            self.moved(self.rest.is_some(), first.len());
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
         match Pin::new(&mut rest.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.allowance.arrived(frame.data_ref().map_or(0, |data| data.len() as u64));
-                self.moved(true);
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.allowance.arrived(bytes as u64);
+                self.moved(true, bytes);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => self.broken(BrokenBody::ClientGone),
             Poll::Ready(None) if rest.is_cut() => self.broken(BrokenBody::ClientGone),
             Poll::Ready(None) => {
                 self.rest = None;
-                self.moved(false);
+                self.moved(false, 0);
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                self.state.set(|progress| progress.client_awaited = true);
                 ready!(self.poll_too_slow(context));
                 self.broken(BrokenBody::ClientSlow)
             }

@@ -41,7 +41,7 @@ enum SchemeConnector {
 
 impl Connector {
     pub(super) fn plain(time_max: Duration) -> Self {
-        Self { scheme: SchemeConnector::Http(tcp()), time_max }
+        Self { scheme: SchemeConnector::Http(tcp(time_max)), time_max }
     }
 
     pub(super) fn tls(
@@ -55,18 +55,21 @@ impl Connector {
             None => builder,
         };
         Self {
-            scheme: SchemeConnector::Https(builder.enable_http1().wrap_connector(tcp())),
+            scheme: SchemeConnector::Https(builder.enable_http1().wrap_connector(tcp(time_max))),
             time_max,
         }
     }
 }
 
-fn tcp() -> HttpConnector {
+fn tcp(time_max: Duration) -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     // Requests are written whole; waiting to coalesce them only adds latency.
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(KEEPALIVE));
+    // Shared by the addresses of a name: one that swallows everything leaves time for
+    // the next.
+    tcp.set_connect_timeout(Some(time_max));
     tcp
 }
 

@@ -14,6 +14,7 @@ mod connect;
 mod error;
 mod kind;
 mod pool;
+mod waiting;
 mod wire;
 
 use core::fmt;
@@ -36,6 +37,7 @@ use crate::upstream::connect::Connector;
 use crate::upstream::error::FailureLog;
 use crate::upstream::kind::{HEALTH_BYTES_MAX, KnownKind};
 use crate::upstream::pool::Pool;
+use crate::upstream::waiting::Waiting;
 use crate::upstream::wire::{Unanswered, Wire};
 
 pub(crate) use crate::upstream::error::UpstreamError;
@@ -43,6 +45,7 @@ pub use crate::upstream::kind::{ConfiguredKind, UnknownKind, UpstreamKind};
 
 pub(crate) use crate::upstream::kind::HEALTH_PATH;
 pub(crate) use crate::upstream::pool::Lease;
+pub(crate) use crate::upstream::waiting::Lasts;
 pub(crate) use crate::upstream::wire::asleep;
 
 /// The largest head of an answer, as of a request.
@@ -194,6 +197,8 @@ impl Upstream {
     /// Sends a request and waits for the head of its answer. Dropping the future
     /// closes the connection, by which the upstream learns that nobody waits.
     ///
+    /// A request that has been on its way for a second `lasts`.
+    ///
     /// With the answer comes the connection on which its body is yet to come, for whoever
     /// reads it to move; none if all of it is here, or another task moves it.
     ///
@@ -203,15 +208,21 @@ impl Upstream {
         &self,
         mut request: Request<Upload>,
         upload: &UploadState,
+        lasts: &mut Lasts<'_>,
     ) -> Result<(Response<Incoming>, Option<Lease>), UpstreamError> {
+        let mut waiting = Waiting::new(upload, self.answer_time_max, &self.pool, lasts);
         loop {
-            let kept = self.pool.take();
-            let is_kept = kept.is_some();
-            let mut lease = match kept {
-                Some(lease) => lease,
-                None => self.connect().await?,
+            let (kept_since, mut lease) = match self.pool.take() {
+                Some((since, lease)) => (Some(since), lease),
+                None => (None, self.connect().await?),
             };
-            match lease.wire.ask(request, upload, self.answer_time_max).await {
+            let answer = lease.wire.ask(request, &mut waiting).await;
+            match (&answer, kept_since) {
+                (Ok(_), Some(_)) => self.pool.answered(waiting.waited().as_secs_f64()),
+                (Err(_), Some(since)) if lease.wire.has_ended() => self.pool.closed(since),
+                _ => {}
+            }
+            match answer {
                 Ok(answer) if !head::is_passable(&answer) => {
                     return Err(self.failed(UpstreamError::Garbage));
                 }
@@ -221,7 +232,7 @@ impl Upstream {
                     return Ok((answer, None));
                 }
                 Ok(answer) => return Ok((answer, Some(lease))),
-                Err(Unanswered::Unsent(unsent)) if is_kept => request = *unsent,
+                Err(Unanswered::Unsent(unsent)) if kept_since.is_some() => request = *unsent,
                 Err(Unanswered::Unsent(_)) => {
                     return Err(self.failed(UpstreamError::Terminated));
                 }
@@ -280,7 +291,8 @@ impl Upstream {
         let mut parts = Request::get(HEALTH_PATH).body(()).ok()?.into_parts().0;
         head::direct(&mut parts, &self.target, &Origin::ITSELF);
         let (upload, state) = Upload::empty();
-        let (answer, lease) = self.send(Request::from_parts(parts, upload), &state).await.ok()?;
+        let (answer, lease) =
+            self.send(Request::from_parts(parts, upload), &state, &mut || true).await.ok()?;
         let body = Download::passed(answer.into_body(), lease, self.answer_time_max, None);
         let body = Limited::new(body, HEALTH_BYTES_MAX).collect().await;
         // Whoever answers with megabytes is no Vault.

@@ -16,6 +16,19 @@ const IDLE_CONNECTIONS_MAX: usize = 1024;
 const IDLE_MAX: Duration = Duration::from_secs(4);
 /// How often those that are idle for longer are closed.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a connection rests before it is used again where the upstream is not known
+/// to keep it: one that closes without a word has done so by then.
+const REST: Duration = Duration::from_millis(10);
+/// Closed after less than this it was not for being idle.
+const IDLE_MIN: Duration = Duration::from_millis(100);
+/// How long an upstream is known as one that does that.
+const WARY: Duration = Duration::from_secs(60);
+/// Connections that may have to be closed for others, at most.
+const UNWANTED_MAX: u32 = 64;
+/// A first answer that takes so many usual times does not come for want of a worker.
+const UNUSUAL: f64 = 3.0;
+/// Weight of a new time to an answer.
+const ALPHA: f64 = 0.05;
 
 /// Idle connections, those that were used last at the end.
 #[derive(Default)]
@@ -26,17 +39,84 @@ struct Kept {
     idle: VecDeque<(Instant, Box<Wire>)>,
     /// A task closes what is too old.
     is_watched: bool,
+    trust: Trust,
+    /// So many are closed when they are given back.
+    unwanted: u32,
+    /// Mean seconds to an answer on a connection that was kept.
+    usual: f64,
+}
+
+/// Whether the upstream keeps a connection of which it did not say that it would not.
+#[derive(Clone, Copy, Default)]
+enum Trust {
+    #[default]
+    Unknown,
+    Keeps,
+    /// It closed one instead, at that time.
+    Closes(Instant),
+}
+
+impl Kept {
+    /// The connection that was used last, or, where it may not have been closed yet, the
+    /// one that has rested longest.
+    fn take(&mut self) -> Option<(Instant, Box<Wire>)> {
+        if matches!(self.trust, Trust::Keeps) {
+            return self.idle.pop_back();
+        }
+        let rested = self.idle.front().is_some_and(|(since, _)| since.elapsed() >= REST);
+        if rested { self.idle.pop_front() } else { None }
+    }
 }
 
 impl Pool {
-    /// The connection that was used last, of those that are still open.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
+    /// A connection that is still open, and since when it was idle.
+    pub(super) fn take(self: &Arc<Self>) -> Option<(Instant, Lease)> {
         loop {
-            let (since, mut wire) = self.with(|kept| kept.idle.pop_back())?;
-            if since.elapsed() < IDLE_MAX && wire.is_still_free() {
-                return Some(self.lease(wire));
+            let (since, mut wire) = self.with(Kept::take)?;
+            if since.elapsed() >= IDLE_MAX {
+                continue;
             }
+            if wire.is_still_free() {
+                return Some((since, self.lease(wire)));
+            }
+            self.closed(since);
         }
+    }
+
+    /// The upstream answered on a connection that was kept, after that time.
+    pub(super) fn answered(&self, seconds: f64) {
+        self.with(|kept| {
+            let weight = if kept.usual > 0.0 { ALPHA } else { 1.0 };
+            kept.usual += weight * (seconds - kept.usual);
+            match kept.trust {
+                Trust::Closes(at) if at.elapsed() < WARY => {}
+                _ => kept.trust = Trust::Keeps,
+            }
+        });
+    }
+
+    /// The upstream closed a connection that was kept since then.
+    pub(super) fn closed(&self, since: Instant) {
+        if since.elapsed() < IDLE_MIN {
+            self.with(|kept| kept.trust = Trust::Closes(Instant::now()));
+        }
+    }
+
+    /// Closes a connection that is kept, for one that waits to be looked at: where each
+    /// connection has a worker of the upstream's for itself, who keeps one keeps a worker.
+    /// `waited` is how long that one has: nobody's turn if that is usual.
+    pub(super) fn make_room(&self, waited: Duration) {
+        let idle = self.with(|kept| {
+            if waited.as_secs_f64() < UNUSUAL * kept.usual {
+                return None;
+            }
+            let idle = kept.idle.pop_front();
+            if idle.is_none() {
+                kept.unwanted = (kept.unwanted + 1).min(UNWANTED_MAX);
+            }
+            idle
+        });
+        drop(idle);
     }
 
     /// A connection that is given back here when it is free.
@@ -48,6 +128,10 @@ impl Pool {
         // Outside of a runtime everything is about to end.
         let Ok(runtime) = Handle::try_current() else { return };
         let (surplus, watch) = self.with(|kept| {
+            if kept.unwanted > 0 {
+                kept.unwanted -= 1;
+                return (Some((Instant::now(), wire)), false);
+            }
             kept.idle.push_back((Instant::now(), wire));
             let is_full = kept.idle.len() > IDLE_CONNECTIONS_MAX;
             let surplus = if is_full { kept.idle.pop_front() } else { None };

@@ -8,7 +8,7 @@
 
 use core::future::Future;
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker, ready};
+use core::task::{Context, Poll, Waker};
 use std::future::poll_fn;
 use std::time::Duration;
 
@@ -16,10 +16,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
-use crate::body::{Upload, UploadState};
+use crate::body::Upload;
 use crate::upstream::connect::Stream;
+use crate::upstream::waiting::Waiting;
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
@@ -36,7 +37,9 @@ pub(super) struct Wire {
     asking: SendRequest<Upload>,
     /// `None` once it has ended.
     moving: Option<Connection<Stream, Upload>>,
-    /// Rings when an answer may be late. It stays set from one request to the next: to
+    /// It has not been answered on yet.
+    is_new: bool,
+    /// Rings when an answer may take too long. It stays set from one request to the next: to
     /// set it anew for each would take the timer's lock twice.
     alarm: Pin<Box<Sleep>>,
 }
@@ -50,17 +53,12 @@ impl Wire {
     ) -> hyper::Result<Self> {
         let (asking, moving) = http.handshake(stream).await?;
         let alarm = Box::pin(sleep(answer_time_max));
-        Ok(Self { asking, moving: Some(moving), alarm })
+        Ok(Self { asking, moving: Some(moving), is_new: true, alarm })
     }
 
     /// Moves what can be moved now.
     pub(super) fn turn(&mut self, context: &mut Context<'_>) {
-        if let Some(moving) = &mut self.moving
-            && Pin::new(moving).poll(context).is_ready()
-        {
-            // With it goes what it has not sent, back to who asked.
-            self.moving = None;
-        }
+        turn(&mut self.moving, context);
     }
 
     /// Whether the next request can be sent.
@@ -92,42 +90,45 @@ impl Wire {
     pub(super) async fn ask(
         &mut self,
         request: Request<Upload>,
-        upload: &UploadState,
-        answer_time_max: Duration,
+        waiting: &mut Waiting<'_>,
     ) -> Result<Response<Incoming>, Unanswered> {
+        waiting.sent(self.is_new);
+        let first = waiting.first();
+        if self.alarm.deadline() > first {
+            self.alarm.as_mut().reset(first);
+        }
         let mut answer = pin!(unconstrained(self.asking.try_send_request(request)));
-        poll_fn(|context| {
-            self.turn(context);
+        let (moving, alarm) = (&mut self.moving, &mut self.alarm);
+        let answer = poll_fn(|context| {
+            turn(moving, context);
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut asleep()) {
                 return Poll::Ready(answer.map_err(|mut error| match error.take_message() {
                     Some(request) => Unanswered::Unsent(Box::new(request)),
                     None => Unanswered::Failed(error.into_error()),
                 }));
             }
-            ready!(self.poll_late(context, upload, answer_time_max));
-            Poll::Ready(Err(Unanswered::Late))
-        })
-        .await
-    }
-
-    /// Ready when the upstream has been waited for long enough. While the client sends,
-    /// it is the client who is waited for. Unconstrained: an upstream that says 1xx without
-    /// end uses up what tokio grants a task at a time, and the alarm would never be asked.
-    fn poll_late(
-        &mut self,
-        context: &mut Context<'_>,
-        upload: &UploadState,
-        answer_time_max: Duration,
-    ) -> Poll<()> {
-        loop {
-            ready!(pin!(unconstrained(self.alarm.as_mut())).poll(context));
-            let since = upload.upstream_owes_since();
-            let due = since.unwrap_or_else(Instant::now) + answer_time_max;
-            if since.is_some() && due <= Instant::now() {
-                return Poll::Ready(());
+            // Unconstrained: an upstream that says 1xx without end uses up what tokio grants a
+            // task at a time, and the alarm would never be asked.
+            while pin!(unconstrained(alarm.as_mut())).poll(context).is_ready() {
+                match waiting.look() {
+                    Some(next) => alarm.as_mut().reset(next),
+                    None => return Poll::Ready(Err(Unanswered::Late)),
+                }
             }
-            self.alarm.as_mut().reset(due);
-        }
+            Poll::Pending
+        });
+        let answer = answer.await?;
+        self.is_new = false;
+        Ok(answer)
+    }
+}
+
+fn turn(moving: &mut Option<Connection<Stream, Upload>>, context: &mut Context<'_>) {
+    if let Some(connection) = moving
+        && Pin::new(connection).poll(context).is_ready()
+    {
+        // With it goes what it has not sent, back to who asked.
+        *moving = None;
     }
 }
 

@@ -4,6 +4,7 @@
 mod broken;
 mod http2;
 mod passing;
+mod places;
 mod shapes;
 mod streams;
 mod support;

@@ -44,6 +44,7 @@
 //! # Ok::<(), mpsc::RecvError>(())
 //! ```
 
+mod aside;
 mod config;
 mod epoch;
 mod law;
@@ -205,18 +206,16 @@ impl<W: Waiter> Shared<W> {
         self.observe_refusal(holder, rejection, true);
         waiter.told(Err(rejection));
     }
-}
 
-impl<W: Waiter> Gatekeeper for Shared<W> {
-    fn end(self: Arc<Self>, now: Option<Timestamp>, start: Start, outcome: Outcome) {
-        let now = self.lock().end(now, start, outcome);
+    /// Places came free.
+    fn start_next(self: &Arc<Self>, now: Timestamp) {
         // One at a time: nobody is lost should a waiter panic.
         loop {
             let mode = self.mode.load();
             let next = self.lock().next(now, mode);
             match next {
                 Some(Next::Start(start, waiter)) => {
-                    waiter.told(Ok(Ticket::new(Arc::clone(&self) as Arc<dyn Gatekeeper>, start)));
+                    waiter.told(Ok(Ticket::new(Arc::clone(self) as Arc<dyn Gatekeeper>, start)));
                 }
                 Some(Next::TurnAway(holder, waiter, rejection)) => {
                     self.turn_away(holder, waiter, rejection);
@@ -224,6 +223,21 @@ impl<W: Waiter> Gatekeeper for Shared<W> {
                 None => return,
             }
         }
+    }
+}
+
+impl<W: Waiter> Gatekeeper for Shared<W> {
+    fn end(self: Arc<Self>, now: Option<Timestamp>, start: Start, outcome: Outcome) {
+        let now = self.lock().end(now, start, outcome);
+        self.start_next(now);
+    }
+
+    fn set_aside(self: Arc<Self>, now: Timestamp, start: Start) -> bool {
+        let is_aside = self.lock().set_aside(now, start);
+        if is_aside {
+            self.start_next(now);
+        }
+        is_aside
     }
 
     fn leave(&self, id: SlotId) {

@@ -7,6 +7,7 @@ use crate::appointment::Appointments;
 use crate::bucket::Bucket;
 use crate::demand::{Class, Demand};
 use crate::mode::Mode;
+use crate::opaque::aside::Aside;
 use crate::opaque::config::OpaqueGateConfig;
 use crate::opaque::law::Law;
 use crate::opaque::snapshot::OpaqueSnapshot;
@@ -66,6 +67,7 @@ pub(crate) struct State<W> {
     window: Window,
     counters: Counters,
     in_flight: u32,
+    aside: Aside,
     /// What the heaviest flow took that was refused of late, by class.
     heaviest: [f64; Class::COUNT],
     /// The latest time that anybody told.
@@ -86,6 +88,7 @@ impl<W> State<W> {
             window: Window::default(),
             counters: Counters::default(),
             in_flight: 0,
+            aside: Aside::default(),
             heaviest: [0.0; Class::COUNT],
             now: Timestamp::ZERO,
             ends: 0,
@@ -156,7 +159,28 @@ impl<W> State<W> {
     ) -> Timestamp {
         let now = now.unwrap_or(self.now).max(self.now);
         self.now = now;
+        self.aside.ended(now, start, outcome);
+        if start.aside {
+            return now;
+        }
         self.law.ended(now, start, outcome, self.in_flight);
+        self.leave_place(now, start);
+        now
+    }
+
+    /// Whether a request that lasts gave its place back.
+    pub(crate) fn set_aside(&mut self, now: Timestamp, start: Start) -> bool {
+        self.now = self.now.max(now);
+        // Nobody else is answered either, however few are there.
+        let silent = self.law.stalled(self.now, u32::MAX);
+        let is_aside = self.aside.takes(self.now, start, silent, self.config.in_flight_max);
+        if is_aside {
+            self.leave_place(self.now, start);
+        }
+        is_aside
+    }
+
+    fn leave_place(&mut self, now: Timestamp, start: Start) {
         self.charge(now, start);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.bucket.resize(self.law.rate(), BURST, self.law.limit());
@@ -166,7 +190,6 @@ impl<W> State<W> {
             self.queue.age(1.0);
             self.heaviest.iter_mut().for_each(|usage| *usage *= AGED);
         }
-        now
     }
 
     /// A request was counted as one; it took the upstream's time.
@@ -268,7 +291,7 @@ impl<W> State<W> {
     fn start(&mut self, now: Timestamp, holder: Holder) -> Start {
         self.in_flight += 1;
         self.law.started(now, self.in_flight);
-        Start { at: now, in_flight: self.in_flight, holder }
+        Start { at: now, in_flight: self.in_flight, holder, aside: false }
     }
 
     const fn queue_is_empty(&self) -> bool {

@@ -28,6 +28,7 @@ pub enum Outcome {
 pub(crate) trait Gatekeeper: Send + Sync {
     /// `None`: at some time after what the gate was told last.
     fn end(self: Arc<Self>, now: Option<Timestamp>, start: Start, outcome: Outcome);
+    fn set_aside(self: Arc<Self>, now: Timestamp, start: Start) -> bool;
     fn leave(&self, id: SlotId);
     fn expire(&self, now: Timestamp, id: SlotId) -> Option<Rejection>;
 }
@@ -40,6 +41,8 @@ pub(crate) struct Start {
     pub(crate) in_flight: u32,
     /// Whose it is.
     pub(crate) holder: Holder,
+    /// It holds no place any more.
+    pub(crate) aside: bool,
 }
 
 /// A request that may be, or is, at the upstream. Ended exactly once: by
@@ -59,6 +62,17 @@ impl Ticket {
     /// When it was let through.
     pub const fn started(&self) -> Timestamp {
         self.start.at
+    }
+
+    /// Gives the place back although the upstream is not done, and says whether it did:
+    /// only where this one takes far longer than what the upstream usually answers, and
+    /// others are answered meanwhile. Such a one waits for something of its own, a long
+    /// poll for news, say, and not for the upstream.
+    pub fn set_aside(&mut self, now: Timestamp) -> bool {
+        if !self.start.aside {
+            self.start.aside = Arc::clone(&self.gate).set_aside(now, self.start);
+        }
+        self.start.aside
     }
 
     /// The upstream is done with it: the whole answer is here, or none will come.

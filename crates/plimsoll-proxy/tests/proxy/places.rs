@@ -1,0 +1,89 @@
+//! Who holds a place, and who merely takes long.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use crate::support::{Proxy, connect, get, head, raw, until};
+
+/// One is at the upstream, and none of its places is taken.
+fn until_it_holds_no_place(proxy: &Proxy, gate: &str) {
+    let in_flight = format!("plimsoll_gate_in_flight{{gate=\"upstream.{gate}\"}}");
+    until(|| proxy.metric("plimsoll_proxy_at_upstream") == 1.0);
+    until(|| proxy.metric(&in_flight) == 0.0);
+    assert_eq!(proxy.metric("plimsoll_proxy_at_upstream"), 1.0);
+}
+
+/// An upstream that sends that, and nothing more for as long as somebody listens.
+fn beginning(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
+    raw(move |mut stream| {
+        head(&mut stream);
+        let _ = stream.write_all(&answer());
+        head(&mut stream);
+    })
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_no_place() {
+    const BYTES: usize = 64 << 20;
+    let proxy = Proxy::before(beginning(|| {
+        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").into_bytes();
+        answer.resize(answer.len() + BYTES, b'x');
+        answer
+    }));
+    let mut client = connect(proxy.address);
+    client.write_all(get("/", "").as_bytes()).expect("sent");
+    until_it_holds_no_place(&proxy, "reads");
+    drop(client);
+    proxy.until_idle();
+}
+
+#[test]
+fn a_client_that_does_not_send_holds_no_place() {
+    let proxy = Proxy::before(beginning(Vec::new));
+    let mut client = connect(proxy.address);
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc")
+        .expect("sent");
+    until_it_holds_no_place(&proxy, "writes");
+    drop(client);
+    proxy.until_idle();
+}
+
+#[test]
+fn a_stream_of_news_holds_no_place() {
+    for kind in ["text/event-stream; charset=utf-8", "application/json"] {
+        let proxy = Proxy::before(beginning(move || {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
+            format!("{head}Content-Type: {kind}\r\n\r\n5\r\nhello\r\n").into_bytes()
+        }));
+        let mut client = connect(proxy.address);
+        client.write_all(get("/", "").as_bytes()).expect("sent");
+        until_it_holds_no_place(&proxy, "reads");
+        drop(client);
+        proxy.until_idle();
+    }
+}
+
+#[test]
+fn a_long_poll_holds_no_place_while_others_are_answered() {
+    let proxy = Proxy::before(raw(|mut stream| {
+        loop {
+            match head(&mut stream) {
+                head if head.is_empty() => return,
+                head if head.starts_with("GET /news") => {}
+                _ => drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")),
+            }
+        }
+    }));
+    let answered = || assert!(proxy.talk(&get("/", "")).starts_with("HTTP/1.1 200 "));
+    answered();
+    let mut client = connect(proxy.address);
+    client.write_all(get("/news", "").as_bytes()).expect("sent");
+    until(|| {
+        answered();
+        proxy.metric("plimsoll_gate_in_flight{gate=\"upstream.reads\"}") == 0.0
+            && proxy.metric("plimsoll_proxy_at_upstream") == 1.0
+    });
+    drop(client);
+    proxy.until_idle();
+}
