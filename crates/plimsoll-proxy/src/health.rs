@@ -83,9 +83,12 @@ fn health(shared: &Shared) -> String {
         s if s >= DEGRADED_SATURATION => "degraded",
         _ => "ok",
     };
+    let errors = shared.metrics.upstream_errors().filter(|(_, count)| *count > 0);
+    let errors: serde_json::Map<_, _> =
+        errors.map(|(error, count)| (error.to_owned(), count.into())).collect();
     let kind = settings.upstream.kind().map_or("unknown", |kind| kind.name());
     json!({ "load": load, "upstream_kind": kind, "at_upstream": shared.metrics.at_upstream(),
-            "gates": gates })
+            "upstream_errors": errors, "gates": gates })
     .to_string()
 }
 

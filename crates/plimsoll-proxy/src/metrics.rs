@@ -71,6 +71,12 @@ impl Metrics {
         self.passing.load(Relaxed)
     }
 
+    /// How often the upstream gave no answer, by why.
+    pub(crate) fn upstream_errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.errors.iter().map(|count| count.load(Relaxed));
+        UpstreamError::ALL.iter().map(|error| error.token()).zip(counts)
+    }
+
     /// Everything, at this instant.
     pub(crate) fn collect(
         &self,
@@ -95,9 +101,8 @@ impl Metrics {
                 count.load(Relaxed),
             ));
         }
-        for (error, count) in UpstreamError::ALL.iter().zip(&self.errors) {
-            let labels = [("error", error.token())];
-            samples.push(counter("plimsoll.proxy.upstream_errors", &labels, count.load(Relaxed)));
+        for (error, count) in self.upstream_errors() {
+            samples.push(counter("plimsoll.proxy.upstream_errors", &[("error", error)], count));
         }
         let sum = |count: fn(&ListenerStats) -> u64| listeners.iter().map(count).sum::<u64>();
         samples.push(gauge("plimsoll.connections.open", &[], sum(ListenerStats::open) as f64));

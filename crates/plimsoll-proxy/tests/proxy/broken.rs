@@ -117,6 +117,7 @@ fn what_is_broken_is_502_what_is_late_504_and_says_why() {
             let safe = answer.contains("nothing was executed");
             assert_eq!(safe, token == "connection_refused", "{answer}");
         }
+        assert!(proxy.health().contains(&format!("\"upstream_errors\":{{\"{token}\":2}}")));
         proxy.until_idle();
     }
 }
