@@ -64,9 +64,9 @@ fn a_stream_of_news_holds_no_place() {
     }
 }
 
-#[test]
-fn a_long_poll_holds_no_place_while_others_are_answered() {
-    let proxy = Proxy::before(raw(|mut stream| {
+/// An upstream that answers everything at once, but for `/news`.
+fn without_news() -> SocketAddr {
+    raw(|mut stream| {
         loop {
             match head(&mut stream) {
                 head if head.is_empty() => return,
@@ -74,7 +74,33 @@ fn a_long_poll_holds_no_place_while_others_are_answered() {
                 _ => drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")),
             }
         }
-    }));
+    })
+}
+
+#[test]
+fn long_polls_that_came_first_and_took_every_place_shut_nobody_out() {
+    let proxy = Proxy::before(without_news());
+    let poll = || {
+        let mut client = connect(proxy.address);
+        client.write_all(get("/news", "").as_bytes()).expect("sent");
+        client
+    };
+    let polls: Vec<_> = (0..100).map(|_| poll()).collect();
+    until(|| proxy.metric("plimsoll_proxy_at_upstream") >= 64.0);
+    until(|| proxy.talk(&get("/", "")).starts_with("HTTP/1.1 200 "));
+    until(|| {
+        proxy.metric("plimsoll_gate_in_flight{gate=\"upstream.reads\"}") == 0.0 || {
+            proxy.talk(&get("/", ""));
+            false
+        }
+    });
+    drop(polls);
+    proxy.until_idle();
+}
+
+#[test]
+fn a_long_poll_holds_no_place_while_others_are_answered() {
+    let proxy = Proxy::before(without_news());
     let answered = || assert!(proxy.talk(&get("/", "")).starts_with("HTTP/1.1 200 "));
     answered();
     let mut client = connect(proxy.address);

@@ -171,9 +171,7 @@ impl<W> State<W> {
     /// Whether a request that lasts gave its place back.
     pub(crate) fn set_aside(&mut self, now: Timestamp, start: Start) -> bool {
         self.now = self.now.max(now);
-        // Nobody else is answered either, however few are there.
-        let silent = self.law.stalled(self.now, u32::MAX);
-        let is_aside = self.aside.takes(self.now, start, silent, self.config.in_flight_max);
+        let is_aside = self.aside.takes(self.now, start, self.config.in_flight_max);
         if is_aside {
             self.leave_place(self.now, start);
         }
