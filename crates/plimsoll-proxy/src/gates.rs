@@ -74,7 +74,8 @@ impl Gates {
         self.lock().clone()
     }
 
-    /// Enters a gate, and waits at it if need be.
+    /// Enters a gate of which no more than `callers_max` can ask, and waits at it if need
+    /// be.
     ///
     /// # Errors
     /// It refuses, at once or after a short wait.
@@ -82,9 +83,10 @@ impl Gates {
         &self,
         gate: &OpaqueGate<Told>,
         demand: &Demand,
+        callers_max: u32,
     ) -> Result<Ticket, Rejection> {
         let mut verdict = None;
-        let entry = gate.enter(self.clock.now(), demand, || {
+        let entry = gate.enter_among(self.clock.now(), demand, callers_max, || {
             let (sender, receiver) = oneshot::channel();
             verdict = Some(receiver);
             Told(sender)

@@ -11,6 +11,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use plimsoll::opaque::CALLERS_FEW_MAX;
 use plimsoll_daemon::metrics::prometheus;
 use plimsoll_listener::{Listener, ListenerStats};
 use serde_json::json;
@@ -18,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::Shared;
 
-/// Held over the load line from which the upstream counts as degraded.
+/// Held over the load line from which the upstream counts as degraded, unless the
+/// clients are so few that they all may wait.
 const DEGRADED_SATURATION: f64 = 0.75;
 
 /// Reads the counters of one listener.
@@ -28,14 +30,12 @@ pub(crate) type Stats = Box<dyn Fn() -> ListenerStats + Send + Sync>;
 pub(crate) fn spawn(
     listener: Listener,
     shared: Arc<Shared>,
-    stats: Vec<Stats>,
     shutdown: CancellationToken,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("health".to_owned()).spawn(move || {
-        let stats = Arc::new(stats);
         let service = tower::service_fn(move |request: Request<Incoming>| {
-            let response = answer(&shared, &stats, request.uri().path());
+            let response = answer(&shared, request.uri().path());
             async move { Ok::<_, Infallible>(response) }
         });
         if let Err(error) = runtime.block_on(listener.serve(service, shutdown)) {
@@ -44,11 +44,11 @@ pub(crate) fn spawn(
     })
 }
 
-fn answer(shared: &Shared, stats: &[Stats], path: &str) -> Response<Full<Bytes>> {
+fn answer(shared: &Shared, path: &str) -> Response<Full<Bytes>> {
     match path {
         "/health" => text("application/json", health(shared)),
         "/metrics" => {
-            let listeners: Vec<_> = stats.iter().map(|stats| stats()).collect();
+            let listeners: Vec<_> = shared.listeners.iter().map(|stats| stats()).collect();
             let gates = &shared.settings.load().gates;
             let samples = shared.metrics.collect(gates, &listeners, shared.clock.now());
             text("text/plain; version=0.0.4", prometheus(&samples))
@@ -80,7 +80,7 @@ fn health(shared: &Shared) -> String {
     }
     let load = match saturation {
         _ if rejecting => "overloaded",
-        s if s >= DEGRADED_SATURATION => "degraded",
+        s if s >= DEGRADED_SATURATION && shared.connections() > CALLERS_FEW_MAX => "degraded",
         _ => "ok",
     };
     let errors = shared.metrics.upstream_errors().filter(|(_, count)| *count > 0);

@@ -104,14 +104,17 @@ impl ProxyServer {
         let clock = Clock::start();
         let gates = Gates::new(config.protection, clock);
         let settings = settings(config, &gates)?;
+        let listeners = config.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let stats =
+            listeners.iter().map(|listener| Box::new(listener.stats()) as health::Stats).collect();
         let shared = Arc::new(Shared {
             settings: ArcSwap::from_pointee(settings),
             gates,
             identities: Identities::default(),
             metrics: Metrics::default(),
             clock,
+            listeners: stats,
         });
-        let listeners = config.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let health_listener =
             config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
 
@@ -123,8 +126,6 @@ impl ProxyServer {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let addresses = listeners.iter().map(Listener::local_addr).collect();
         let certificates = listeners.iter().filter_map(Listener::tls_reloader).collect();
-        let stats =
-            listeners.iter().map(|listener| Box::new(listener.stats()) as health::Stats).collect();
         for (listener, options) in listeners.into_iter().zip(&config.listeners) {
             let (shared, tls) = (Arc::clone(&shared), listener.is_tls());
             let proxy = Proxy { shared, tls, body_time_max: options.body_time_max };
@@ -132,7 +133,7 @@ impl ProxyServer {
         }
         let health_address = health_listener.as_ref().map(Listener::local_addr);
         let health = health_listener
-            .map(|listener| health::spawn(listener, Arc::clone(&shared), stats, shutdown.clone()))
+            .map(|listener| health::spawn(listener, Arc::clone(&shared), shutdown.clone()))
             .transpose()?;
         let server = Self {
             runtime,

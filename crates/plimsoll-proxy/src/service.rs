@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::header::{HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use plimsoll::opaque::{OpaqueGate, Ticket};
@@ -29,6 +29,7 @@ use crate::body::{BrokenBody, Download, Passing, Upload, UploadState};
 use crate::clock::Clock;
 use crate::gates::{Gates, NamedGate, Told};
 use crate::head::{self, Origin};
+use crate::health::Stats;
 use crate::metrics::Metrics;
 use crate::route::{Identities, Identity, Route, Rule, route};
 use crate::served::Served;
@@ -50,17 +51,26 @@ pub(crate) struct Settings {
 }
 
 /// What every request shares.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) gates: Gates,
     pub(crate) identities: Identities,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    /// Where clients connect.
+    pub(crate) listeners: Vec<Stats>,
+}
+
+impl Shared {
+    /// How many clients are connected, each for one request at a time over HTTP/1.
+    pub(crate) fn connections(&self) -> u32 {
+        let open = self.listeners.iter().map(|stats| stats().open()).sum::<u64>();
+        u32::try_from(open).unwrap_or(u32::MAX)
+    }
 }
 
 /// The proxy as a service, on one listener.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) shared: Arc<Shared>,
     /// The listener speaks TLS.
@@ -260,7 +270,10 @@ impl Proxy {
         let entered = if parts.headers.get(FORCE_REJECT).is_some_and(|value| value == "true") {
             Err(gate.refuse(now, &demand, Reason::Forced))
         } else {
-            self.shared.gates.enter(gate, &demand).await
+            // A connection of HTTP/2 is any number of callers.
+            let one_each = parts.version < Version::HTTP_2;
+            let callers_max = if one_each { self.shared.connections() } else { u32::MAX };
+            self.shared.gates.enter(gate, &demand, callers_max).await
         };
         entered.map_err(|rejection| Own::Refused(Refusal::Overloaded(rejection)))
     }

@@ -1,7 +1,8 @@
 //! Who holds a place, and who merely takes long.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 
 use crate::support::{Proxy, connect, get, head, raw, until};
 
@@ -112,4 +113,39 @@ fn a_long_poll_holds_no_place_while_others_are_answered() {
     });
     drop(client);
     proxy.until_idle();
+}
+
+#[test]
+fn of_64_connections_that_ask_again_at_once_none_is_refused() {
+    const CLIENTS: usize = 64;
+    const ROUNDS: usize = 12;
+    // One at a time, at some cost: a small limit is learnt. Patience keeps a slow machine
+    // out of it.
+    let worker = Mutex::new(());
+    let proxy = Proxy::before(raw(move |mut stream| {
+        while !head(&mut stream).is_empty() {
+            let _working = worker.lock().expect("not poisoned");
+            std::hint::black_box((0..60_000_u64).fold(0, |sum, n| sum ^ std::hint::black_box(n)));
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    }));
+    let ask = |stream: &mut TcpStream, rounds| {
+        for _ in 0..rounds {
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nPrefer: wait=60\r\n\r\n")
+                .expect("sent");
+            let answer = head(stream);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    };
+    let mut clients = [(); CLIENTS].map(|()| connect(proxy.address));
+    // How long one takes that has the upstream to itself.
+    ask(&mut clients[0], ROUNDS);
+    std::thread::scope(|scope| {
+        let asking = clients.map(|mut stream| scope.spawn(move || ask(&mut stream, ROUNDS)));
+        while asking.iter().any(|client| !client.is_finished()) {
+            let health = proxy.health();
+            assert!(health.contains(r#""load":"ok""#), "{health}");
+        }
+    });
 }

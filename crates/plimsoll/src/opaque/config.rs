@@ -2,6 +2,10 @@
 
 use core::time::Duration;
 
+/// As many callers as a gate lets in before it knows anything: harmless to any upstream
+/// at which most of them wait outside.
+pub const CALLERS_FEW_MAX: u32 = 64;
+
 /// What an opaque gate is built from. The defaults need no tuning per upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpaqueGateConfig {

@@ -68,7 +68,7 @@ use crate::queue::{Holder, SlotId};
 use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::{Gate, Reason, Rejection};
 
-pub use crate::opaque::config::{InvalidOpaqueGate, OpaqueGateConfig};
+pub use crate::opaque::config::{CALLERS_FEW_MAX, InvalidOpaqueGate, OpaqueGateConfig};
 pub use crate::opaque::snapshot::OpaqueSnapshot;
 pub use crate::opaque::ticket::{Outcome, Ticket, Waiting};
 
@@ -132,8 +132,24 @@ impl<W: Waiter> OpaqueGate<W> {
         demand: &Demand,
         waiter: impl FnOnce() -> W,
     ) -> Result<Entry, Rejection> {
+        self.enter_among(now, demand, u32::MAX, waiter)
+    }
+
+    /// The same where no more than `callers_max` are there to ask, each for one request
+    /// at a time. Up to [`CALLERS_FEW_MAX`] may all wait: their number bounds the wait,
+    /// and a caller who is refused comes back at once, which costs more.
+    ///
+    /// # Errors
+    /// As of [`enter`](Self::enter).
+    pub fn enter_among(
+        &self,
+        now: Timestamp,
+        demand: &Demand,
+        callers_max: u32,
+        waiter: impl FnOnce() -> W,
+    ) -> Result<Entry, Rejection> {
         let mut state = self.0.lock();
-        let offered = state.offer(now, demand, self.mode(), waiter);
+        let offered = state.offer(now, demand, callers_max, self.mode(), waiter);
         drop(state);
         let Demand { class, flow, cost, .. } = *demand;
         let holder = Holder { class, flow, units: cost.items };

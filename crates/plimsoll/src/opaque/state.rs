@@ -8,7 +8,7 @@ use crate::bucket::Bucket;
 use crate::demand::{Class, Demand};
 use crate::mode::Mode;
 use crate::opaque::aside::Aside;
-use crate::opaque::config::OpaqueGateConfig;
+use crate::opaque::config::{CALLERS_FEW_MAX, OpaqueGateConfig};
 use crate::opaque::law::Law;
 use crate::opaque::snapshot::OpaqueSnapshot;
 use crate::opaque::ticket::{Outcome, Start};
@@ -100,6 +100,7 @@ impl<W> State<W> {
         &mut self,
         now: Timestamp,
         demand: &Demand,
+        callers_max: u32,
         mode: Mode,
         waiter: impl FnOnce() -> W,
     ) -> Offered<W> {
@@ -112,7 +113,7 @@ impl<W> State<W> {
         self.counters.offered += 1;
         let stalled = self.law.stalled(now, self.in_flight);
         self.bucket.refill(now, self.law.rate(), stalled);
-        let (decision, victims) = self.decide(holder, mode);
+        let (decision, victims) = self.decide(holder, callers_max, mode);
         self.bucket.drain(holder.units);
         match decision {
             Decision::Refuse => {
@@ -239,7 +240,12 @@ impl<W> State<W> {
     }
 
     /// The admission rule.
-    fn decide(&mut self, newcomer: Holder, mode: Mode) -> (Decision, Vec<SlotId>) {
+    fn decide(
+        &mut self,
+        newcomer: Holder,
+        callers_max: u32,
+        mode: Mode,
+    ) -> (Decision, Vec<SlotId>) {
         let none = Vec::new();
         let limit = self.law.limit();
         let free = self.in_flight < limit && self.queue_is_empty();
@@ -252,7 +258,7 @@ impl<W> State<W> {
         let after = waiting as f64 + f64::from(newcomer.units);
         let most = f64::from(self.config.waiting_max);
         let line = self.law.room().min(most);
-        if after <= line {
+        if after <= line || (after <= most && self.is_among_few(newcomer, callers_max)) {
             return (Decision::Wait, none);
         }
         let deep = (line + self.bucket.depth()).min(most);
@@ -270,6 +276,13 @@ impl<W> State<W> {
                 (Decision::Refuse, none)
             }
         }
+    }
+
+    /// Whether few are there to ask, and the newcomer can be one of them: who asks for
+    /// many requests at a time may be inside already.
+    fn is_among_few(&self, newcomer: Holder, callers_max: u32) -> bool {
+        let after = u64::from(self.in_flight) + self.queue.held_units() + u64::from(newcomer.units);
+        callers_max <= CALLERS_FEW_MAX && after <= u64::from(CALLERS_FEW_MAX)
     }
 
     /// Whether somebody of a lower class, or who took more, was refused of late: the

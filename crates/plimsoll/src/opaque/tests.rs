@@ -78,6 +78,86 @@ fn a_full_gate_refuses_and_says_when_to_come_back() {
     assert!(rejection.retry_after.as_secs() >= 1);
 }
 
+/// One of `callers` who each ask for one request at a time.
+fn enter_among(
+    gate: &OpaqueGate<Named>,
+    callers: u32,
+    told: &Told,
+    id: u32,
+    demand: &Demand,
+) -> Result<Entry, Rejection> {
+    gate.enter_among(at(1), demand, callers, || Named(id, Arc::clone(told)))
+}
+
+/// Ends the ticket, and that of whoever starts then, and so on. Returns who started.
+fn serve_all(told: &Told, first: Ticket) -> Vec<u32> {
+    let (mut served, mut next) = (Vec::new(), Some(first));
+    while let Some(ticket) = next {
+        ticket.end(at(2), Outcome::Answered);
+        let verdict = told.lock().expect("not poisoned").pop();
+        next = verdict.map(|(id, verdict)| {
+            served.push(id);
+            verdict.expect("waits in time")
+        });
+    }
+    served
+}
+
+#[test]
+fn few_callers_are_as_many_as_are_let_in_before_anything_is_known() {
+    assert_eq!(gate(4096).snapshot(at(0)).limit, CALLERS_FEW_MAX);
+}
+
+#[test]
+fn of_few_callers_nobody_is_refused_however_small_the_limit() {
+    let (gate, told) = (gate(1), Told::default());
+    let ask = |id| enter_among(&gate, CALLERS_FEW_MAX, &told, id, &demand(1, Class::Normal));
+    let first = started(ask(1));
+    let _held: Vec<_> = (2..=CALLERS_FEW_MAX).map(|id| waiting(ask(id))).collect();
+    assert_eq!(gate.snapshot(at(1)).limit, 1);
+    // More than one request of a caller: he is not one of few.
+    assert_eq!(ask(99).expect_err("full").reason, Reason::Full);
+    let all: Vec<_> = (2..=CALLERS_FEW_MAX).collect();
+    assert_eq!(serve_all(&told, first), all);
+}
+
+#[test]
+fn of_one_caller_more_than_few_as_many_are_refused_as_of_any_number() {
+    let (gates, told) = ([gate(1), gate(1)], Told::default());
+    let _first = gates.each_ref().map(|gate| started(enter(gate, &told, 1, 1)));
+    let (_held, _) = fill(&gates[0], &told, 1);
+    let ask = || enter_among(&gates[1], CALLERS_FEW_MAX + 1, &told, 2, &demand(1, Class::Normal));
+    let _waiting: Vec<_> = std::iter::from_fn(|| ask().ok()).collect();
+    let [any, more] = gates.each_ref().map(|gate| gate.snapshot(at(1)));
+    assert_eq!(any.waiting, more.waiting);
+}
+
+#[test]
+fn few_callers_wait_in_the_order_of_classes_and_flows() {
+    let (gate, told) = (gate(1), Told::default());
+    let ask = |id, flow, class| enter_among(&gate, 64, &told, id, &demand(flow, class));
+    let first = started(ask(0, 1, Class::Normal));
+    let _busy: Vec<_> = (10..40).map(|id| waiting(ask(id, 1, Class::Normal))).collect();
+    let _low = waiting(ask(3, 2, Class::Low));
+    let _quiet = waiting(ask(2, 2, Class::Normal));
+    let _high = waiting(ask(1, 1, Class::High));
+    let served = serve_all(&told, first);
+    assert_eq!((served[0], served.last()), (1, Some(&3)), "{served:?}");
+    assert!(served[1..4].contains(&2), "{served:?}");
+}
+
+#[test]
+fn who_waits_among_few_is_displaced_in_a_storm() {
+    let (gate, told) = (gate(1), Told::default());
+    let _first = started(enter(&gate, &told, 1, 1));
+    let few = |id| enter_among(&gate, 64, &told, id, &demand(1, Class::Normal));
+    let _held: Vec<_> = (2..40).map(|id| waiting(few(id))).collect();
+    let _high = waiting(enter_among(&gate, 65, &told, 99, &demand(2, Class::High)));
+    let verdict = told.lock().expect("not poisoned").pop();
+    let Some((_, Err(rejection))) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(rejection.reason, Reason::Displaced);
+}
+
 #[test]
 fn who_leaves_the_queue_is_told_nothing_and_makes_room() {
     let (gate, told) = (gate(1), Told::default());
