@@ -289,7 +289,7 @@ def overhead(options):
     """1,000 kv reads a second, then 64 connections as fast as they can; the peers in turn.
 
     HAProxy has no limit here and refuses nobody, so what a request costs is compared with the
-    protection off. With it on, 64 connections that come back at once are an overload.
+    protection off. With it on, 64 connections are as many as may all wait: none is refused.
     """
     row("overhead", "median ms", "p99 ms", "reads/s at 64", "refused/s", "stolen %")
     names = ["direct", "haproxy", "plimsoll", "plimsoll-off"]
