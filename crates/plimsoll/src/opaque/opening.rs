@@ -96,7 +96,7 @@ impl Opening {
             return Next::Settle(most.min(before));
         }
         // Until a lower limit shows the same, few may simply have been the quick ones.
-        self.guess(center, measured, if lowered { idle } else { few.latency })
+        self.guess(center, measured, if lowered { idle } else { few.latency }, price)
     }
 
     fn learn(&mut self, measured: &Measured, few: Few) {
@@ -108,12 +108,19 @@ impl Opening {
         }
     }
 
-    fn guess(&mut self, center: f64, measured: &Measured, idle: f64) -> Next {
+    fn guess(&mut self, center: f64, measured: &Measured, idle: f64, price: Price) -> Next {
         // Answers come in clumps where the upstream works in batches: over so short a
         // time the smaller of two ways to take the rate is the better one.
         let rate = measured.rate.min(measured.in_flight / measured.latency);
         let served = rate * idle;
-        let guess = if served > 0.0 { served * GUESS } else { center };
+        let guess = if served > 0.0 {
+            served * GUESS
+        } else if price.is_late(measured.latency) {
+            // A storm was the first that came: nobody found few.
+            center / GUESS_STEP
+        } else {
+            center
+        };
         let step = guess.max(center / GUESS_STEP);
         match self.proven.replace((center, rate)) {
             // It was less than before, and that cost goodput.
@@ -132,5 +139,48 @@ impl Opening {
             _ if guess >= UNSTRAINED * center => Next::Try(center * 2.0),
             _ => Next::Try(step),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What 64 in flight show if each takes so many seconds.
+    fn full(latency: f64) -> Measured {
+        Measured {
+            in_flight: 64.0,
+            rate: 64.0 / latency,
+            latency,
+            turnovers: 1.0,
+            chance: 0.0,
+            clumps: 0.0,
+            lost: 0.0,
+            valid: true,
+        }
+    }
+
+    #[test]
+    fn where_nobody_found_few_the_limit_doubles_unless_answers_come_late() {
+        for (latency, limit) in [(0.01, 128.0), (0.9, 128.0), (1.1, 16.0)] {
+            let (few, price) = (Few::default(), Price::new(5.0));
+            let next = Opening::default().measured(64.0, &full(latency), few, price);
+            assert_eq!(next, Next::Try(limit), "{latency} s");
+        }
+    }
+
+    #[test]
+    fn what_costs_goodput_is_measured_for_longer_before_it_is_taken_back() {
+        let few = Few { latency: 0.004, in_flight: 1.0 };
+        let (mut opening, price) = (Opening::default(), Price::new(5.0));
+        let first = opening.measured(64.0, &full(0.256), few, price);
+        assert_eq!(first, Next::Try(16.0));
+        // Of 250/s 180 are left, or 240 as it turns out: one worker of 4 ms.
+        let lower = Measured { in_flight: 16.0, rate: 180.0, latency: 0.064, ..full(0.256) };
+        let second = opening.measured(16.0, &lower, few, price);
+        assert_eq!(second, Next::Longer(TURNOVERS_SURE));
+        let longer = Measured { rate: 240.0, turnovers: TURNOVERS_SURE, ..lower };
+        let third = opening.measured(16.0, &longer, few, price);
+        assert!(matches!(third, Next::Try(limit) if limit < 8.0), "{third:?}");
     }
 }

@@ -5,6 +5,8 @@ const PRICE_MIN: f64 = 0.05;
 const PRICE_PER_PATIENCE: f64 = 7.0;
 /// Never more: whoever is that patient wants the goodput.
 const PRICE_MAX: f64 = 0.25;
+/// Nobody's patience is tried further than to this part of it.
+const LATE: f64 = 0.2;
 
 /// By how many per cent goodput must rise with the limit, per per cent, so that the
 /// wait it adds is worth it: p / (1 + p), where p grows with the part of a caller's
@@ -24,6 +26,11 @@ impl Price {
     pub(crate) fn at(self, latency: f64) -> f64 {
         let price = PRICE_MIN + self.per_second * latency;
         (price / (1.0 + price)).min(PRICE_MAX)
+    }
+
+    /// Whether answers come so late that more in flight would try everybody's patience.
+    pub(crate) fn is_late(self, latency: f64) -> bool {
+        self.per_second * latency > PRICE_PER_PATIENCE * LATE
     }
 
     /// The latency up to which more in flight are worth it where latency is a

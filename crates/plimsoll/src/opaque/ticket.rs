@@ -66,8 +66,8 @@ impl Ticket {
 
     /// Gives the place back although the upstream is not done, and says whether it did:
     /// where this one takes far longer than what the upstream usually answers and others
-    /// are answered meanwhile, and now and then to see whether they are. Such a one waits for something of its own, a long
-    /// poll for news, say, and not for the upstream.
+    /// are answered meanwhile, and now and then to see whether they are. Such a one waits
+    /// for something of its own, a long poll for news, say, and not for the upstream.
     pub fn set_aside(&mut self, now: Timestamp) -> bool {
         if !self.start.aside {
             self.start.aside = Arc::clone(&self.gate).set_aside(now, self.start);
