@@ -46,6 +46,8 @@ class Api:
             self.connection.request(method, f"/v1/{path}", payload, headers)
             response = self.connection.getresponse()
             text = response.read()
+            if self.connection.sock is None:
+                self.close()  # as the answer's `Connection: close` asked
             self.index = response.headers.get("X-Vault-Index")
         except (OSError, http.client.HTTPException):
             self.close()
