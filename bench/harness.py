@@ -33,8 +33,8 @@ class Api:
     def call(self, method, path, body=None, token=None, headers=()):
         """The status and the decoded body; reconnects after an error. What a write is known by to those
         who read after it is left in `index`."""
-        if self.connection is not None and select.select([self.connection.sock], [], [], 0)[0]:
-            self.close()  # by the server, after a refusal that left the body unread
+        if self.connection is not None and not self.is_open():
+            self.close()
         if self.connection is None:
             self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
             self.connection.connect()
@@ -46,13 +46,16 @@ class Api:
             self.connection.request(method, f"/v1/{path}", payload, headers)
             response = self.connection.getresponse()
             text = response.read()
-            if self.connection.sock is None:
-                self.close()  # as the answer's `Connection: close` asked
             self.index = response.headers.get("X-Vault-Index")
         except (OSError, http.client.HTTPException):
             self.close()
             raise
         return response.status, json.loads(text) if text.strip() else None
+
+    def is_open(self):
+        """Not if connecting failed, or the server closed it, as after a refusal that left the body unread."""
+        sock = self.connection.sock
+        return sock is not None and not select.select([sock], [], [], 0)[0]
 
     def must(self, method, path, body=None):
         status, answer = self.call(method, path, body)
