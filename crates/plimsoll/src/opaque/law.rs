@@ -16,19 +16,31 @@
 //! - Neither limit of a pair is far from the other: there is no probe that starves
 //!   anybody.
 //! - The first time it binds, one turnover gives a guess to begin with
-//!   ([`Opening`]); until then there is room for everybody.
+//!   ([`Law::prove`]); until then there is room for everybody.
 
 use crate::Timestamp;
-use crate::opaque::chance::Chance;
 use crate::opaque::config::OpaqueGateConfig;
 use crate::opaque::epoch::{Epoch, Measured};
-use crate::opaque::opening::{Few, Next, Opening};
-use crate::opaque::price::Price;
 use crate::opaque::ticket::{Outcome, Start};
-use crate::opaque::trial::{Move, Seen, Trial};
+use crate::opaque::trial::{Move, Trial};
 
 /// Nothing is known yet: enough for most, harmless for the rest.
 const START: f64 = 64.0;
+/// A latency that did not rise by more than this with all places taken says that
+/// there is room for more.
+const UNSTRAINED: f64 = 0.8;
+/// The first guess, over the requests that seem to have been served at once.
+const GUESS: f64 = 2.0;
+/// taken in steps no larger than this.
+const GUESS_STEP: f64 = 4.0;
+/// Where no guess can be made, answers that take more than this part of the patience say
+/// that there is no room for more.
+const LATE: f64 = 0.2;
+/// Price of latency in goodput, at none and per part of the patience.
+const PRICE_MIN: f64 = 0.05;
+const PRICE_PER_PATIENCE: f64 = 10.0;
+/// Never more: whoever is that patient wants the goodput.
+const PRICE_MAX: f64 = 0.25;
 /// Losses beyond this share of all ends cut the limit at once,
 const LOST_MAX: f64 = 0.125;
 /// by this much.
@@ -39,11 +51,8 @@ const HANG_LATENCIES: f64 = 3.0;
 const HANG_PATIENCE: f64 = 0.2;
 /// As long as nothing is known, how many may wait, over the limit.
 const ROOM_UNPROVEN: f64 = 2.0;
-/// Afterwards at least and at most that part of it, so that a place given back is taken
-/// at once,
-const ROOM: (f64, f64) = (0.125, 1.0);
-/// and no fewer than this.
-const ROOM_MIN: f64 = 1.0;
+/// The fewest that may wait.
+const ROOM_MIN: f64 = 2.0;
 /// The fewest more, of those who took less than the refused.
 const ROOM_LIGHT_MIN: f64 = 16.0;
 /// More may wait if less than this of the limit is used, fewer if more than that.
@@ -62,19 +71,18 @@ pub(crate) struct Law {
     center: f64,
     limit: u32,
     limit_max: f64,
-    /// Mean seconds at the upstream, of all, and of those that found few there.
+    /// Mean seconds at the upstream, of all, and of those that found it idle.
     latency: f64,
-    few: Few,
+    latency_light: f64,
     patience: f64,
-    price: Price,
     /// Goodput when the limit bound.
     rate: f64,
-    /// How many may wait although no burst explains them, as a part of the limit.
+    /// The first limits that bound: the last one and its goodput.
+    proven: Option<(f64, f64)>,
+    /// How many may wait although no burst explains them.
     room: f64,
     epoch: Epoch,
-    chance: Chance,
-    opening: Opening,
-    /// Nothing until that is over.
+    /// Nothing until the limit has bound for a turnover.
     trial: Option<Trial>,
     /// The limit did not bind of late.
     resting: bool,
@@ -88,20 +96,17 @@ impl Law {
     pub(crate) fn new(config: &OpaqueGateConfig) -> Self {
         let limit_max = f64::from(config.in_flight_max);
         let center = START.min(limit_max);
-        let patience = config.patience.as_secs_f64();
         Self {
             center,
             limit: center as u32,
             limit_max,
             latency: 0.0,
-            few: Few::default(),
-            patience,
-            price: Price::new(patience),
+            latency_light: 0.0,
+            patience: config.patience.as_secs_f64(),
             rate: 0.0,
-            room: ROOM.0,
+            proven: None,
+            room: 0.0,
             epoch: Epoch::new(center as u32, 1, center as u32),
-            chance: Chance::default(),
-            opening: Opening::default(),
             trial: None,
             resting: true,
             owed_since: Timestamp::ZERO,
@@ -126,8 +131,8 @@ impl Law {
     /// How many may wait although no burst explains them: enough that a place
     /// given back is taken at once. As long as nothing is known, far more.
     pub(crate) fn room(&self) -> f64 {
-        let part = if self.trial.is_none() { ROOM_UNPROVEN } else { self.room };
-        (part * f64::from(self.limit)).max(ROOM_MIN)
+        let limit = f64::from(self.limit);
+        if self.trial.is_none() { ROOM_UNPROVEN * limit } else { self.room }
     }
 
     /// How many more may wait who took less than those that are refused.
@@ -159,8 +164,7 @@ impl Law {
             learn(&mut self.latency, seconds, ALPHA);
             let light = start.in_flight.max(in_flight) <= self.limit / 4;
             if light && start.at >= self.hung_until {
-                learn(&mut self.few.latency, seconds, ALPHA_LIGHT);
-                learn(&mut self.few.in_flight, f64::from(start.in_flight), ALPHA_LIGHT);
+                learn(&mut self.latency_light, seconds, ALPHA_LIGHT);
             }
         }
         if let Some(measured) = self.epoch.ended(now, seconds, outcome) {
@@ -186,20 +190,16 @@ impl Law {
         if resting && self.trial.is_some() {
             return self.measure(in_flight);
         }
-        self.chance.learn(measured.turnovers, measured.chance);
-        let Some(trial) = &mut self.trial else { return self.open(measured, in_flight) };
+        let price = self.price(measured.latency);
+        let Some(trial) = &mut self.trial else { return self.prove(measured, in_flight) };
         if measured.lost > LOST_MAX {
             // Little: so many of those in flight were worth it.
             let useful = measured.in_flight * (1.0 - measured.lost);
             self.center = (self.center * CUT).max(useful).min(self.center).max(1.0);
             *trial = Trial::new();
         } else {
-            let seen = Seen {
-                in_flight: measured.in_flight.ln(),
-                goodput: measured.rate.ln(),
-                variance: self.chance.over(measured.turnovers),
-            };
-            self.center = match trial.measured(seen, self.price.at(measured.latency)) {
+            let moved = trial.measured(measured.in_flight.ln(), measured.rate.ln(), price);
+            self.center = match moved {
                 Move::Stay => self.center,
                 Move::Up(ratio) => self.center * ratio,
                 Move::Down(ratio) => self.center / ratio,
@@ -212,30 +212,60 @@ impl Law {
     /// Places that stand empty although some are refused: more must wait, to take
     /// those that come free together.
     fn widen(&mut self, used: f64) {
-        if used < USED_MIN {
-            self.room *= 1.5;
+        let limit = f64::from(self.limit);
+        let grown = if used < USED_MIN {
+            self.room * 1.5
         } else if used > USED_MAX {
-            self.room *= 0.9;
-        }
-        self.room = self.room.clamp(ROOM.0, ROOM.1);
+            self.room * 0.9
+        } else {
+            self.room
+        };
+        let least = (limit / 8.0).max(ROOM_MIN);
+        self.room = grown.clamp(least, limit.max(least));
     }
 
-    /// The limit has not been tried yet.
-    fn open(&mut self, measured: &Measured, in_flight: u32) {
-        let next = self.opening.measured(self.center, measured, self.few, self.price);
-        let (center, trial) = match next {
-            Next::Longer(turnovers) => {
-                let wanted = f64::from(self.limit) * turnovers;
-                self.epoch = Epoch::new(self.limit, 1, wanted as u32);
-                return;
-            }
-            Next::Try(center) if center >= 1.0 && center <= self.limit_max => (center, None),
-            Next::Try(_) => (self.center, Some(Trial::new())),
-            Next::Begin(center) => (center, Some(Trial::new())),
-            Next::Settle(center) => (center, Some(Trial::close())),
+    /// The first turnovers with all places taken. As long as requests take no
+    /// longer than before, there is room for twice as many; else Little's law says how
+    /// many of them were not merely waiting. That is a guess to begin with: it is taken
+    /// in steps, and back as soon as one costs goodput.
+    fn prove(&mut self, measured: &Measured, in_flight: u32) {
+        // Answers come in clumps where the upstream works in batches: over so short a
+        // time the smaller of two ways to take the rate is the better one.
+        let rate = measured.rate.min(measured.in_flight / measured.latency);
+        let served = rate * self.latency_light;
+        let before = self.proven.replace((self.center, rate));
+        let guess = if served > 0.0 {
+            served * GUESS
+        } else if measured.latency > LATE * self.patience {
+            // A storm was the first that came: nobody found it idle.
+            self.center / GUESS_STEP
+        } else {
+            self.center
         };
-        self.center = center.clamp(1.0, self.limit_max);
-        self.trial = trial;
+        let next = match before {
+            // It was less than before, and that cost goodput.
+            Some((center, most)) if self.center < center && rate < UNSTRAINED * most => {
+                Err((self.center * most / rate).min(center))
+            }
+            Some((center, _)) if self.center < center && guess > self.center / GUESS => {
+                Err(self.center)
+            }
+            // It was more, and that brought little.
+            Some((center, most)) if self.center > center && rate < UNSTRAINED * 2.0 * most => {
+                Err(center * (rate / most).max(1.0))
+            }
+            Some((center, _)) if self.center < center => Ok(guess.max(self.center / GUESS_STEP)),
+            _ if guess >= UNSTRAINED * self.center => Ok(self.center * 2.0),
+            _ => Ok(guess.max(self.center / GUESS_STEP)),
+        };
+        match next {
+            Ok(center) if center >= 1.0 && center <= self.limit_max => self.center = center,
+            Ok(_) => self.trial = Some(Trial::new()),
+            Err(center) => {
+                self.center = center.clamp(1.0, self.limit_max);
+                self.trial = Some(Trial::new());
+            }
+        }
         self.measure(in_flight);
     }
 
@@ -261,6 +291,12 @@ impl Law {
             self.limit = (limit as u32).max(self.limit);
             self.epoch = Epoch::new(self.limit, in_flight, self.limit);
         }
+    }
+
+    /// By how many per cent goodput must rise with the limit, per per cent.
+    fn price(&self, latency: f64) -> f64 {
+        let price = PRICE_MIN + PRICE_PER_PATIENCE * latency / self.patience;
+        (price / (1.0 + price)).min(PRICE_MAX)
     }
 }
 

@@ -45,12 +45,9 @@
 //! ```
 
 mod aside;
-mod chance;
 mod config;
 mod epoch;
 mod law;
-mod opening;
-mod price;
 mod snapshot;
 mod state;
 #[cfg(test)]

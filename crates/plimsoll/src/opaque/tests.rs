@@ -266,16 +266,6 @@ fn in_an_overload_the_limit_finds_the_workers_and_keeps_them_busy() {
 }
 
 #[test]
-fn requests_that_run_in_step_do_not_hide_how_many_workers_there_are() {
-    for workers in [10, 25, 40, 60] {
-        let gate = gate(4096);
-        storm(&gate, workers, 0, 5_000);
-        let limit = gate.snapshot(at(5_000)).limit as usize;
-        assert!((workers * 3 / 4..workers * 2).contains(&limit), "{workers}: {limit}");
-    }
-}
-
-#[test]
 fn a_broken_upstream_teaches_nothing() {
     let (gate, told) = (gate(4096), Told::default());
     let before = gate.snapshot(at(0)).limit;
