@@ -9,8 +9,7 @@ import contextlib
 import statistics
 import subprocess
 
-from bench.gates import Stolen
-from bench.harness import ROOT, cpu_seconds, dev_server, end, load, row
+from bench.harness import ROOT, Stolen, cpu_seconds, dev_server, end, load, row
 
 WIDTHS = (40, 14, 14, 12, 10)
 CONNECTIONS = "64"

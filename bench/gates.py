@@ -14,8 +14,8 @@ import tempfile
 import threading
 import time
 
-from bench.harness import (BINARY, TOKEN, Api, cpu_seconds, dev_server, end, free_port, load, rate, row,
-                           slow_disk, wait_until_up, worst)
+from bench.harness import (BINARY, TOKEN, Api, Stolen, cpu_seconds, dev_server, end, free_port, load, rate,
+                           row, slow_disk, wait_until_up, worst)
 
 MISSED = []
 
@@ -81,24 +81,6 @@ def resident_mib(pid):
     with open(f"/proc/{pid}/status") as status:
         line = next(line for line in status if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
-
-
-class Stolen:
-    """The part of the processors that the hypervisor gave to others: what is measured
-    meanwhile is the host's, not the server's."""
-
-    def __init__(self):
-        self.before = self.ticks()
-
-    @staticmethod
-    def ticks():
-        with open("/proc/stat") as stat:
-            fields = [int(field) for field in stat.readline().split()[1:9]]
-        return fields[7], sum(fields)
-
-    def part(self):
-        stolen, total = (now - before for now, before in zip(self.ticks(), self.before))
-        return stolen / max(total, 1)
 
 
 class Given:

@@ -69,6 +69,24 @@ class Api:
             self.connection = None
 
 
+class Stolen:
+    """The part of the processors that the hypervisor gave to others: what is measured
+    meanwhile is the host's, not the server's."""
+
+    def __init__(self):
+        self.before = self.ticks()
+
+    @staticmethod
+    def ticks():
+        with open("/proc/stat") as stat:
+            fields = [int(field) for field in stat.readline().split()[1:9]]
+        return fields[7], sum(fields)
+
+    def part(self):
+        stolen, total = (now - before for now, before in zip(self.ticks(), self.before))
+        return stolen / max(total, 1)
+
+
 def wait_until_up(port, process, seconds=20):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -17,8 +17,7 @@ import threading
 import time
 import urllib.request
 
-from bench.gates import Stolen
-from bench.harness import BINARY, bao, bao_server, end, free_port, load, rate, row, worst
+from bench.harness import BINARY, Stolen, bao, bao_server, end, free_port, load, rate, row, worst
 
 PEERS = ["direct", "envoy", "haproxy-16", "haproxy-48", "haproxy-128", "haproxy-256", "plimsoll"]
 WIDTHS = (22, 13, 13, 13, 13, 13, 13, 16)

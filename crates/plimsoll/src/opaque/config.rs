@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-/// As many callers as a gate lets in before it knows anything: harmless to any upstream
-/// at which most of them wait outside.
+/// As many callers as a gate lets in before it knows anything: enough for most upstreams,
+/// harmless to the rest.
 pub const CALLERS_FEW_MAX: u32 = 64;
 
 /// What an opaque gate is built from. The defaults need no tuning per upstream.

@@ -19,13 +19,11 @@
 //!   ([`Law::prove`]); until then there is room for everybody.
 
 use crate::Timestamp;
-use crate::opaque::config::OpaqueGateConfig;
+use crate::opaque::config::{CALLERS_FEW_MAX, OpaqueGateConfig};
 use crate::opaque::epoch::{Epoch, Measured};
 use crate::opaque::ticket::{Outcome, Start};
 use crate::opaque::trial::{Move, Trial};
 
-/// Nothing is known yet: enough for most, harmless for the rest.
-const START: f64 = 64.0;
 /// A latency that did not rise by more than this with all places taken says that
 /// there is room for more.
 const UNSTRAINED: f64 = 0.8;
@@ -95,7 +93,7 @@ pub(crate) struct Law {
 impl Law {
     pub(crate) fn new(config: &OpaqueGateConfig) -> Self {
         let limit_max = f64::from(config.in_flight_max);
-        let center = START.min(limit_max);
+        let center = f64::from(CALLERS_FEW_MAX).min(limit_max);
         Self {
             center,
             limit: center as u32,

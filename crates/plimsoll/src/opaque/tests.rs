@@ -104,11 +104,6 @@ fn serve_all(told: &Told, first: Ticket) -> Vec<u32> {
 }
 
 #[test]
-fn few_callers_are_as_many_as_are_let_in_before_anything_is_known() {
-    assert_eq!(gate(4096).snapshot(at(0)).limit, CALLERS_FEW_MAX);
-}
-
-#[test]
 fn of_few_callers_nobody_is_refused_however_small_the_limit() {
     let (gate, told) = (gate(1), Told::default());
     let ask = |id| enter_among(&gate, CALLERS_FEW_MAX, &told, id, &demand(1, Class::Normal));
@@ -263,6 +258,36 @@ fn in_an_overload_the_limit_finds_the_workers_and_keeps_them_busy() {
     let snapshot = gate.snapshot(at(5_000));
     assert!((15..=40).contains(&snapshot.limit), "{snapshot:?}");
     assert!(answered > 3_400, "{answered} of 4000");
+}
+
+#[test]
+fn a_storm_that_is_the_first_to_come_widens_the_limit_unless_answers_come_late() {
+    // Eight workers each: 64 in flight are 0.2 s of work, or 2.4 s, half the patience.
+    for (service, widens) in [(25, true), (300, false)] {
+        let (gate, told) = (gate(4096), Told::default());
+        let (mut inside, mut held) = (std::collections::VecDeque::new(), Vec::new());
+        for round in 0..10 {
+            let now = at(round * service);
+            for ticket in inside.drain(..inside.len().min(8)).collect::<Vec<Ticket>>() {
+                ticket.end(now, Outcome::Answered);
+            }
+            for (_, verdict) in std::mem::take(&mut *told.lock().expect("not poisoned")) {
+                inside.extend(verdict);
+            }
+            let storm = (0..).map_while(|flow| {
+                let demand = demand(flow % 50, Class::Normal);
+                gate.enter(now, &demand, || Named(0, Arc::clone(&told))).ok()
+            });
+            for entry in storm {
+                match entry {
+                    Entry::Started(ticket) => inside.push_back(ticket),
+                    Entry::Waiting(waiting) => held.push(waiting),
+                }
+            }
+        }
+        let limit = gate.snapshot(at(9 * service)).limit;
+        assert_eq!(limit > CALLERS_FEW_MAX, widens, "{service} ms: {limit}");
+    }
 }
 
 #[test]
