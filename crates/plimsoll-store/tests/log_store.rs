@@ -304,14 +304,15 @@ fn a_door_that_asks_both_gates_gets_a_place_of_the_store() {
 fn the_disk_is_measured_before_the_first_client_and_nothing_is_left_of_it() {
     use std::time::Duration;
 
-    use plimsoll_store::disk::{Delays, RealDisk, SlowDisk};
+    use plimsoll_store::disk::{Delays, SimDisk, SlowDisk};
 
     let dir = tempfile::tempdir().unwrap();
+    // Nothing but the delays takes time: a real disk that is busy hides what they are.
+    let log = Arc::new(SimDisk::new());
     let open = || {
         let mut options = options(dir.path());
-        let disk = Arc::new(RealDisk::new(dir.path()).unwrap());
         let delays = Delays::new(Duration::from_millis(4), Duration::from_millis(1));
-        options.disk = Arc::new(SlowDisk::new(disk, delays));
+        options.disk = Arc::new(SlowDisk::new(log.clone(), delays));
         options.calibrate = true;
         LogStore::open(options).unwrap()
     };
@@ -319,7 +320,8 @@ fn the_disk_is_measured_before_the_first_client_and_nothing_is_left_of_it() {
         let store = open();
         let snapshot = store.gate().snapshot(store.now());
         assert!(snapshot.flush >= Duration::from_millis(4), "{snapshot:?}");
-        assert!(snapshot.per_unit >= Duration::from_micros(900), "{snapshot:?}");
+        // Of the millisecond, half: a sleep may last longer in a small group than in a large one.
+        assert!(snapshot.per_unit >= Duration::from_micros(500), "{snapshot:?}");
         assert_eq!(store.view().revision(), round);
         let all = Range { prefix: b"", after: b"", keys_max: 10 };
         assert_eq!(store.view().range(all).unwrap().len(), usize::from(round > 0));
