@@ -38,6 +38,12 @@ pub enum Upstream {
         /// What each further request costs all others: cache, locks, memory.
         #[serde(default)]
         thrash: f64,
+        /// What more than a processor each brings all of them: they answer more by that power
+        /// of the number there.
+        #[serde(default)]
+        gain: f64,
+        /// A collector of garbage that takes its share.
+        collector: Option<Collector>,
     },
     /// A queue that commits in groups, S(b) = flush + item b.
     Commit {
@@ -54,6 +60,19 @@ pub enum Upstream {
         #[serde(default = "usual_jitter")]
         jitter: f64,
     },
+}
+
+/// Garbage is collected now and then, and everybody is slower meanwhile.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collector {
+    /// Mean time from one collection to the next,
+    every: Span,
+    /// and how long it lasts, both log-normal with a sigma of 0.25.
+    #[serde(rename = "for")]
+    lasting: Span,
+    /// Speed meanwhile; 1 is the usual one.
+    speed: f64,
 }
 
 const fn one() -> u32 {
@@ -84,8 +103,10 @@ impl Upstream {
             Self::Workers { workers, service, spread, .. } => {
                 workers > 0 && service.nanos() > 0 && (0.0..=3.0).contains(&spread)
             }
-            Self::Sharing { cores, service, spread, thrash } => {
+            Self::Sharing { cores, service, spread, thrash, gain, collector } => {
                 cores > 0
+                    && (0.0..1.0).contains(&gain)
+                    && collector.is_none_or(|c| c.fits())
                     && service.nanos() > 0
                     && (0.0..=3.0).contains(&spread)
                     && (0.0..=1.0).contains(&thrash)
@@ -101,6 +122,18 @@ impl Upstream {
     }
 }
 
+impl Collector {
+    fn fits(self) -> bool {
+        self.lasting.nanos() > 0 && self.every > self.lasting && (0.0..=1.0).contains(&self.speed)
+    }
+
+    /// How long it collects, or does not.
+    fn seconds(self, collecting: bool) -> f64 {
+        let lasting = self.lasting.seconds();
+        if collecting { lasting } else { self.every.seconds() - lasting }
+    }
+}
+
 const NEVER: u64 = u64::MAX;
 
 /// An upstream while the run lasts. Times in nanoseconds.
@@ -113,6 +146,9 @@ pub(super) struct Running<'a> {
     busy: BinaryHeap<Reverse<(u64, u32)>>,
     /// Who waits inside, with its work.
     queue: VecDeque<(u32, f64)>,
+    /// Whether garbage is being collected, and until when it is as it is.
+    collecting: bool,
+    turns_at: u64,
     /// Progress of everybody who shares the processors, and when it was true.
     progress: f64,
     since: u64,
@@ -128,6 +164,8 @@ impl<'a> Running<'a> {
             chance,
             busy: BinaryHeap::new(),
             queue: VecDeque::new(),
+            collecting: false,
+            turns_at: 0,
             progress: 0.0,
             since: 0,
             commit: None,
@@ -149,6 +187,7 @@ impl<'a> Running<'a> {
             }
             Upstream::Sharing { service, spread, .. } => {
                 self.share(now);
+                self.collect(now);
                 let work = service.seconds() * times * self.chance.factor(spread);
                 let done = ((self.progress + work) * 1e9) as u64;
                 self.busy.push(Reverse((done, id)));
@@ -170,7 +209,7 @@ impl<'a> Running<'a> {
                 let Some(Reverse((done, _))) = self.busy.peek() else { return NEVER };
                 let left = (*done as f64 / 1e9 - self.progress).max(0.0);
                 let rate = self.speed(self.since);
-                let change = self.disturbances.next_change(self.since);
+                let change = self.disturbances.next_change(self.since).min(self.turns_at);
                 if rate <= 0.0 {
                     return change;
                 }
@@ -195,6 +234,7 @@ impl<'a> Running<'a> {
             }
             Upstream::Sharing { .. } => {
                 self.share(now);
+                self.collect(now);
                 // A microsecond of tolerance for what rounding did.
                 let reached = (self.progress * 1e9) as u64 + 1_000;
                 while let Some(Reverse((at, id))) = self.busy.peek().copied()
@@ -245,10 +285,28 @@ impl<'a> Running<'a> {
 
     /// Progress per second of each that shares, from `now` on.
     fn speed(&self, now: u64) -> f64 {
-        let Upstream::Sharing { cores, thrash, .. } = self.kind else { return 0.0 };
-        let n = self.busy.len() as f64;
-        let share = (f64::from(cores) / n.max(1.0)).min(1.0) / (1.0 + thrash * n);
-        share * self.disturbances.speed(now)
+        let Upstream::Sharing { cores, thrash, gain, collector, .. } = self.kind else {
+            return 0.0;
+        };
+        let (n, cores) = (self.busy.len() as f64, f64::from(cores));
+        let share = (cores / n.max(1.0)).min(1.0) / (1.0 + thrash * n);
+        let together = (n / cores).max(1.0).powf(gain);
+        let left = collector.filter(|_| self.collecting).map_or(1.0, |c| c.speed);
+        share * together * left * self.disturbances.speed(now)
+    }
+
+    /// Garbage is collected from now on, or no longer.
+    fn collect(&mut self, now: u64) {
+        let Upstream::Sharing { collector, .. } = self.kind else { return };
+        let Some(collector) = collector else {
+            self.turns_at = NEVER;
+            return;
+        };
+        while self.turns_at <= now {
+            self.collecting = !self.collecting;
+            let seconds = collector.seconds(self.collecting) * self.chance.factor(0.25);
+            self.turns_at += (seconds * 1e9) as u64;
+        }
     }
 
     fn share(&mut self, now: u64) {
