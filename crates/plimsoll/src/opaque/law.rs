@@ -13,32 +13,21 @@
 //!   server that turns slower, or whose healthy load makes it slower, is not
 //!   mistaken for one that is overloaded.
 //! - While the limit does not bind nothing is learnt and nothing forgotten.
-//! - Neither limit of a pair is far from the other: there is no probe that starves
-//!   anybody.
-//! - The first time it binds, one turnover gives a guess to begin with
-//!   ([`Law::prove`]); until then there is room for everybody.
+//! - Neither limit of a pair on trial is far from the other: there is no probe that
+//!   starves anybody.
+//! - The first times it binds, limits far apart are compared to know where to begin
+//!   ([`Opening`]): for two fifths of the patience at most, and with room to wait.
 
 use crate::Timestamp;
+use crate::opaque::chance::Chance;
 use crate::opaque::config::{CALLERS_FEW_MAX, OpaqueGateConfig};
+use crate::opaque::contrast::Few;
 use crate::opaque::epoch::{Epoch, Measured};
+use crate::opaque::opening::{Next, Opening};
+use crate::opaque::price::Price;
 use crate::opaque::ticket::{Outcome, Start};
-use crate::opaque::trial::{Move, Trial};
+use crate::opaque::trial::{Move, Seen, Trial};
 
-/// A latency that did not rise by more than this with all places taken says that
-/// there is room for more.
-const UNSTRAINED: f64 = 0.8;
-/// The first guess, over the requests that seem to have been served at once.
-const GUESS: f64 = 2.0;
-/// taken in steps no larger than this.
-const GUESS_STEP: f64 = 4.0;
-/// Where no guess can be made, answers that take more than this part of the patience say
-/// that there is no room for more.
-const LATE: f64 = 0.2;
-/// Price of latency in goodput, at none and per part of the patience.
-const PRICE_MIN: f64 = 0.05;
-const PRICE_PER_PATIENCE: f64 = 10.0;
-/// Never more: whoever is that patient wants the goodput.
-const PRICE_MAX: f64 = 0.25;
 /// Losses beyond this share of all ends cut the limit at once,
 const LOST_MAX: f64 = 0.125;
 /// by this much.
@@ -49,8 +38,11 @@ const HANG_LATENCIES: f64 = 3.0;
 const HANG_PATIENCE: f64 = 0.2;
 /// As long as nothing is known, how many may wait, over the limit.
 const ROOM_UNPROVEN: f64 = 2.0;
-/// The fewest that may wait.
-const ROOM_MIN: f64 = 2.0;
+/// Afterwards at least and at most that part of it, so that a place given back is taken
+/// at once,
+const ROOM: (f64, f64) = (0.125, 1.0);
+/// and no fewer than this.
+const ROOM_MIN: f64 = 1.0;
 /// The fewest more, of those who took less than the refused.
 const ROOM_LIGHT_MIN: f64 = 16.0;
 /// More may wait if less than this of the limit is used, fewer if more than that.
@@ -69,18 +61,19 @@ pub(crate) struct Law {
     center: f64,
     limit: u32,
     limit_max: f64,
-    /// Mean seconds at the upstream, of all, and of those that found it idle.
+    /// Mean seconds at the upstream, of all, and of those that found few there.
     latency: f64,
-    latency_light: f64,
+    few: Few,
     patience: f64,
+    price: Price,
     /// Goodput when the limit bound.
     rate: f64,
-    /// The first limits that bound: the last one and its goodput.
-    proven: Option<(f64, f64)>,
-    /// How many may wait although no burst explains them.
+    /// How many may wait although no burst explains them, as a part of the limit.
     room: f64,
     epoch: Epoch,
-    /// Nothing until the limit has bound for a turnover.
+    chance: Chance,
+    opening: Opening,
+    /// Nothing until that is over.
     trial: Option<Trial>,
     /// The limit did not bind of late.
     resting: bool,
@@ -94,17 +87,20 @@ impl Law {
     pub(crate) fn new(config: &OpaqueGateConfig) -> Self {
         let limit_max = f64::from(config.in_flight_max);
         let center = f64::from(CALLERS_FEW_MAX).min(limit_max);
+        let patience = config.patience.as_secs_f64();
         Self {
             center,
             limit: center as u32,
             limit_max,
             latency: 0.0,
-            latency_light: 0.0,
-            patience: config.patience.as_secs_f64(),
+            few: Few::default(),
+            patience,
+            price: Price::new(patience),
             rate: 0.0,
-            proven: None,
-            room: 0.0,
+            room: ROOM.0,
             epoch: Epoch::new(center as u32, 1, center as u32),
+            chance: Chance::default(),
+            opening: Opening::default(),
             trial: None,
             resting: true,
             owed_since: Timestamp::ZERO,
@@ -129,8 +125,8 @@ impl Law {
     /// How many may wait although no burst explains them: enough that a place
     /// given back is taken at once. As long as nothing is known, far more.
     pub(crate) fn room(&self) -> f64 {
-        let limit = f64::from(self.limit);
-        if self.trial.is_none() { ROOM_UNPROVEN * limit } else { self.room }
+        let part = if self.trial.is_none() { ROOM_UNPROVEN } else { self.room };
+        (part * f64::from(self.limit)).max(ROOM_MIN)
     }
 
     /// How many more may wait who took less than those that are refused.
@@ -162,7 +158,8 @@ impl Law {
             learn(&mut self.latency, seconds, ALPHA);
             let light = start.in_flight.max(in_flight) <= self.limit / 4;
             if light && start.at >= self.hung_until {
-                learn(&mut self.latency_light, seconds, ALPHA_LIGHT);
+                learn(&mut self.few.latency, seconds, ALPHA_LIGHT);
+                learn(&mut self.few.in_flight, f64::from(start.in_flight), ALPHA_LIGHT);
             }
         }
         if let Some(measured) = self.epoch.ended(now, seconds, outcome) {
@@ -188,16 +185,20 @@ impl Law {
         if resting && self.trial.is_some() {
             return self.measure(in_flight);
         }
-        let price = self.price(measured.latency);
-        let Some(trial) = &mut self.trial else { return self.prove(measured, in_flight) };
+        self.chance.learn(measured.turnovers, measured.chance);
+        let Some(trial) = &mut self.trial else { return self.open(measured, in_flight) };
         if measured.lost > LOST_MAX {
             // Little: so many of those in flight were worth it.
             let useful = measured.in_flight * (1.0 - measured.lost);
             self.center = (self.center * CUT).max(useful).min(self.center).max(1.0);
             *trial = Trial::new();
         } else {
-            let moved = trial.measured(measured.in_flight.ln(), measured.rate.ln(), price);
-            self.center = match moved {
+            let seen = Seen {
+                in_flight: measured.in_flight.ln(),
+                goodput: measured.rate.ln(),
+                variance: self.chance.over(measured.turnovers),
+            };
+            self.center = match trial.measured(seen, self.price.at(measured.latency)) {
                 Move::Stay => self.center,
                 Move::Up(ratio) => self.center * ratio,
                 Move::Down(ratio) => self.center / ratio,
@@ -210,91 +211,56 @@ impl Law {
     /// Places that stand empty although some are refused: more must wait, to take
     /// those that come free together.
     fn widen(&mut self, used: f64) {
-        let limit = f64::from(self.limit);
-        let grown = if used < USED_MIN {
-            self.room * 1.5
+        if used < USED_MIN {
+            self.room *= 1.5;
         } else if used > USED_MAX {
-            self.room * 0.9
-        } else {
-            self.room
-        };
-        let least = (limit / 8.0).max(ROOM_MIN);
-        self.room = grown.clamp(least, limit.max(least));
+            self.room *= 0.9;
+        }
+        self.room = self.room.clamp(ROOM.0, ROOM.1);
     }
 
-    /// The first turnovers with all places taken. As long as requests take no
-    /// longer than before, there is room for twice as many; else Little's law says how
-    /// many of them were not merely waiting. That is a guess to begin with: it is taken
-    /// in steps, and back as soon as one costs goodput.
-    fn prove(&mut self, measured: &Measured, in_flight: u32) {
-        // Answers come in clumps where the upstream works in batches: over so short a
-        // time the smaller of two ways to take the rate is the better one.
-        let rate = measured.rate.min(measured.in_flight / measured.latency);
-        let served = rate * self.latency_light;
-        let before = self.proven.replace((self.center, rate));
-        let guess = if served > 0.0 {
-            served * GUESS
-        } else if measured.latency > LATE * self.patience {
-            // A storm was the first that came: nobody found it idle.
-            self.center / GUESS_STEP
-        } else {
-            self.center
-        };
-        let next = match before {
-            // It was less than before, and that cost goodput.
-            Some((center, most)) if self.center < center && rate < UNSTRAINED * most => {
-                Err((self.center * most / rate).min(center))
+    /// The limit has not been tried yet.
+    fn open(&mut self, measured: &Measured, in_flight: u32) {
+        match self.opening.measured(self.center, measured, self.few, self.price) {
+            Next::Try(turn) if turn.limit <= self.limit_max => {
+                self.center = turn.limit;
+                self.measure_over(turn.limit as u32, turn.turnovers, in_flight);
+                return;
             }
-            Some((center, _)) if self.center < center && guess > self.center / GUESS => {
-                Err(self.center)
-            }
-            // It was more, and that brought little.
-            Some((center, most)) if self.center > center && rate < UNSTRAINED * 2.0 * most => {
-                Err(center * (rate / most).max(1.0))
-            }
-            Some((center, _)) if self.center < center => Ok(guess.max(self.center / GUESS_STEP)),
-            _ if guess >= UNSTRAINED * self.center => Ok(self.center * 2.0),
-            _ => Ok(guess.max(self.center / GUESS_STEP)),
-        };
-        match next {
-            Ok(center) if center >= 1.0 && center <= self.limit_max => self.center = center,
-            Ok(_) => self.trial = Some(Trial::new()),
-            Err(center) => {
-                self.center = center.clamp(1.0, self.limit_max);
-                self.trial = Some(Trial::new());
-            }
+            Next::Try(_) => {}
+            Next::Begin(center) => self.center = center.clamp(1.0, self.limit_max),
         }
+        self.trial = Some(Trial::new());
+        self.opening = Opening::default();
         self.measure(in_flight);
     }
 
     /// Begins the next measurement.
     fn measure(&mut self, in_flight: u32) {
-        let turnovers = if let Some(trial) = &mut self.trial {
-            self.limit = trial.limit(self.center, self.limit_max);
-            trial.turnovers()
-        } else {
-            self.limit = self.center as u32;
-            1.0
+        let (limit, turnovers) = match &self.trial {
+            Some(trial) => (trial.limit(self.center, self.limit_max), trial.turnovers()),
+            None => (self.center as u32, 1.0),
         };
+        self.measure_over(limit, turnovers, in_flight);
+    }
+
+    fn measure_over(&mut self, limit: u32, turnovers: f64, in_flight: u32) {
+        self.limit = limit;
         // Who is in flight now was let in by another limit.
-        let wanted = f64::from(self.limit) * turnovers;
-        self.epoch = Epoch::new(self.limit, in_flight, wanted as u32);
+        self.epoch = Epoch::new(limit, in_flight, (f64::from(limit) * turnovers) as u32);
     }
 
     /// The limit does not bind: it is held a little higher, for what chance may bring.
     fn rest(&mut self, in_flight: u32) {
+        if let Some(limit) = self.opening.highest() {
+            self.center = limit;
+        }
         self.measure(in_flight);
         if self.trial.is_some() {
             let limit = (self.center * SLACK).min(self.limit_max).ceil();
             self.limit = (limit as u32).max(self.limit);
             self.epoch = Epoch::new(self.limit, in_flight, self.limit);
         }
-    }
-
-    /// By how many per cent goodput must rise with the limit, per per cent.
-    fn price(&self, latency: f64) -> f64 {
-        let price = PRICE_MIN + PRICE_PER_PATIENCE * latency / self.patience;
-        (price / (1.0 + price)).min(PRICE_MAX)
     }
 }
 

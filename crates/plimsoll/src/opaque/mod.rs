@@ -45,9 +45,13 @@
 //! ```
 
 mod aside;
+mod chance;
 mod config;
+mod contrast;
 mod epoch;
 mod law;
+mod opening;
+mod price;
 mod snapshot;
 mod state;
 #[cfg(test)]

@@ -260,6 +260,25 @@ fn in_an_overload_the_limit_finds_the_workers_and_keeps_them_busy() {
     assert!(answered > 3_400, "{answered} of 4000");
 }
 
+/// One request after the other, of 10 ms each.
+fn calm(gate: &OpaqueGate<Named>, begin: u64, requests: u64) {
+    for ms in (begin..).step_by(10).take(requests as usize) {
+        let demand = demand(ms, Class::Normal);
+        started(gate.enter(at(ms), &demand, || Named(0, Told::default())))
+            .end(at(ms + 10), Outcome::Answered);
+    }
+}
+
+#[test]
+fn a_storm_that_ends_while_limits_are_compared_leaves_the_higher_one() {
+    let gate = gate(4096);
+    calm(&gate, 0, 100);
+    storm(&gate, 20, 1_000, 110);
+    assert!(gate.snapshot(at(1_110)).limit < CALLERS_FEW_MAX);
+    calm(&gate, 1_110, 200);
+    assert_eq!(gate.snapshot(at(3_110)).limit, CALLERS_FEW_MAX);
+}
+
 #[test]
 fn a_storm_that_is_the_first_to_come_widens_the_limit_unless_answers_come_late() {
     // Eight workers each: 64 in flight are 0.2 s of work, or 2.4 s, half the patience.

@@ -10,23 +10,16 @@
 const STEPS: [f64; 3] = [2.0, core::f64::consts::SQRT_2, 1.189_207_115_002_721];
 /// Turnovers in a measurement, at least and at most.
 const TURNOVERS: (f64, f64) = (3.0, 16.0);
-/// Chance in one difference over the step: measured longer above, shorter below.
-const NOISE: (f64, f64) = (0.15, 0.4);
-/// Standard errors that a difference must exceed.
-const SURE: f64 = 1.0;
-/// What chance is taken for at first: the standard deviation of one elasticity.
-const CHANCE: f64 = 0.25;
+/// Standard deviation of one elasticity: measured longer above, shorter below.
+const CHANCE: (f64, f64) = (0.15, 0.4);
+/// Elasticities lie about so far apart: chance beyond that says ever less.
+const SPREAD: f64 = 0.2;
 /// Limits closer than this, as a logarithm, tell nothing.
 const APART_MIN: f64 = 0.05;
-/// Differences that the estimate of chance remembers.
-const CHANCE_WEIGHT: f64 = 0.2;
-/// Standard deviations that count of one that is further off, and the least of these.
-const OUTLIER: f64 = 2.0;
-const CHANCE_MIN: f64 = 0.05;
-/// So many differences are enough to tell.
-const DIFFERENCES_MAX: f64 = 24.0;
-/// Fewer say nothing.
-const DIFFERENCES_MIN: f64 = 2.0;
+/// Fewer differences say nothing, and so many are enough.
+const DIFFERENCES: (f64, f64) = (2.0, 12.0);
+/// If these cannot tell, half a step is taken to where so many standard errors point.
+const LIKELY: f64 = 0.5;
 /// So many moves in one direction make the step larger.
 const STREAK: u32 = 2;
 
@@ -38,20 +31,28 @@ pub(crate) enum Move {
     Down(f64),
 }
 
+/// What one of the two limits did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Logarithms of the number in flight,
+    pub(crate) in_flight: f64,
+    /// and of the goodput,
+    pub(crate) goodput: f64,
+    /// and what chance does to that.
+    pub(crate) variance: f64,
+}
+
 /// Two limits and what is known of their difference.
 #[derive(Debug)]
 pub(crate) struct Trial {
     step: usize,
     upper: bool,
-    limits: (u32, u32),
-    /// Logarithms of the last number in flight and of its goodput, if that was
-    /// under the other limit.
-    last: Option<(f64, f64)>,
-    /// How far apart the two were of late, as a logarithm.
-    apart: f64,
+    /// What the other limit did.
+    last: Option<Seen>,
     turnovers: f64,
     differences: f64,
     sum: f64,
+    /// Of one difference.
     variance: f64,
     rising: bool,
     streak: u32,
@@ -62,25 +63,22 @@ impl Trial {
         Self {
             step: 1,
             upper: true,
-            limits: (1, 2),
             last: None,
-            apart: 0.0,
             turnovers: TURNOVERS.0,
             differences: 0.0,
             sum: 0.0,
-            variance: CHANCE * CHANCE,
+            variance: 0.0,
             rising: false,
             streak: 0,
         }
     }
 
     /// The limit whose turn it is, of the two around `center`.
-    pub(crate) fn limit(&mut self, center: f64, limit_max: f64) -> u32 {
+    pub(crate) fn limit(&self, center: f64, limit_max: f64) -> u32 {
         let half = STEPS[self.step].sqrt();
         let lower = (center / half).round().clamp(1.0, limit_max);
         let upper = (center * half).round().clamp(1.0, limit_max).max(lower + 1.0);
-        self.limits = (lower as u32, upper as u32);
-        if self.upper { self.limits.1 } else { self.limits.0 }
+        (if self.upper { upper } else { lower }) as u32
     }
 
     /// Turnovers to measure over.
@@ -88,56 +86,62 @@ impl Trial {
         self.turnovers
     }
 
-    /// The limit whose turn it was had so many in flight and that goodput, both as
-    /// logarithms; `price` is the least elasticity worth having.
-    pub(crate) fn measured(&mut self, in_flight: f64, goodput: f64, price: f64) -> Move {
-        let before = self.last.replace((in_flight, goodput));
+    /// The limit whose turn it was did that; `price` is the least elasticity worth
+    /// having.
+    pub(crate) fn measured(&mut self, seen: Seen, price: f64) -> Move {
         let upper = self.upper;
         self.upper = !upper;
-        let Some(before) = before else { return Move::Stay };
+        let Some(before) = self.last.replace(seen) else { return Move::Stay };
         let sign = if upper { 1.0 } else { -1.0 };
-        self.apart = sign * (in_flight - before.0);
-        if self.apart < APART_MIN {
+        let apart = sign * (seen.in_flight - before.in_flight);
+        if apart < APART_MIN {
             return Move::Stay;
         }
-        // An elasticity beyond these is a stall or another change.
-        let elasticity = sign * (goodput - before.1) / self.apart;
-        self.learn(elasticity.clamp(-1.0, 2.0));
+        let elasticity = sign * (seen.goodput - before.goodput) / apart;
+        // Beyond these it is a stall or another change.
+        self.sum += elasticity.clamp(-1.0, 2.0);
+        self.differences += 1.0;
+        self.variance = (seen.variance + before.variance) / (apart * apart);
+        self.lengthen();
         self.decide(price)
     }
 
-    fn learn(&mut self, elasticity: f64) {
-        if self.differences > 0.0 {
-            // One outlier says little about the rest.
-            let off = (elasticity - self.sum / self.differences).powi(2);
-            let off = off.min(OUTLIER * OUTLIER * self.variance.max(CHANCE_MIN * CHANCE_MIN));
-            self.variance += CHANCE_WEIGHT * (off - self.variance);
-        }
-        let noise = self.variance.sqrt();
-        if noise > NOISE.1 {
+    /// Measures longer where chance is large.
+    fn lengthen(&mut self) {
+        let chance = self.variance.sqrt();
+        if chance > CHANCE.1 {
             self.turnovers = (self.turnovers * 1.5).min(TURNOVERS.1);
-        } else if noise < NOISE.0 {
+        } else if chance < CHANCE.0 {
             self.turnovers = (self.turnovers / 1.5).max(TURNOVERS.0);
         }
-        self.differences += 1.0;
-        self.sum += elasticity;
     }
 
     fn decide(&mut self, price: f64) -> Move {
-        if self.differences < DIFFERENCES_MIN {
+        if self.differences < DIFFERENCES.0 {
             return Move::Stay;
         }
         let elasticity = self.sum / self.differences;
         // Neighbouring differences share a measurement: they are not independent.
         let error = (2.0 * self.variance / self.differences).sqrt();
-        if (elasticity - price).abs() < SURE * error {
-            if self.differences < DIFFERENCES_MAX {
+        // One standard error of the likely elasticity, which is drawn towards the price
+        // by as much as chance exceeds what elasticities can differ by.
+        if (elasticity - price).abs() < error * 1.0_f64.hypot(error / SPREAD) {
+            if self.differences < DIFFERENCES.1 {
                 return Move::Stay;
             }
-            // So long, and nothing to show that less would cost anything.
-            let ratio = STEPS[self.step].sqrt();
-            self.moved(false, false);
-            return Move::Down(ratio);
+            let off = (elasticity - price) / error;
+            if error > SPREAD && self.step > 0 {
+                // No number of them will tell: limits further apart may.
+                self.step -= 1;
+            } else if off.abs() >= LIKELY {
+                let ratio = STEPS[self.step].sqrt();
+                self.moved(off > 0.0, false);
+                return if off > 0.0 { Move::Up(ratio) } else { Move::Down(ratio) };
+            }
+            // What was seen so long ago counts half.
+            self.differences /= 2.0;
+            self.sum /= 2.0;
+            return Move::Stay;
         }
         let (rising, ratio) = (elasticity > price, STEPS[self.step]);
         // The knee lies between the two where goodput rose only a part of the way.
@@ -172,7 +176,8 @@ mod tests {
         let (mut trial, mut center) = (Trial::new(), start);
         for _ in 0..200 {
             let limit = f64::from(trial.limit(center, 4096.0));
-            match trial.measured(limit.ln(), goodput(limit).ln(), price) {
+            let (in_flight, goodput) = (limit.ln(), goodput(limit).ln());
+            match trial.measured(Seen { in_flight, goodput, variance: 0.0 }, price) {
                 Move::Stay => {}
                 Move::Up(ratio) => center *= ratio,
                 Move::Down(ratio) => center = (center / ratio).max(1.0),
