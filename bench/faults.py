@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from bench.harness import BINARY, Api, end, free_port, wait_until_up
+from bench.harness import BINARY, Api, end, free_port, wait_until_traced, wait_until_up
 
 MOUNT = {"type": "kv", "options": {"version": "1"}}
 
@@ -23,12 +23,7 @@ def attach(pid, injection):
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-e", "trace=fdatasync,fsync", "-e", f"inject=fdatasync,fsync:{injection}",
          "-o", os.devnull, "-p", str(pid)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with open(f"/proc/{pid}/status") as status:
-            if any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in status):
-                break
-        time.sleep(0.05)
+    wait_until_traced(pid)
     time.sleep(0.5)
     return tracer
 

@@ -15,6 +15,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("PLIMSOLL_BINARY", ROOT / "target" / "release" / "plimsoll"))
 TOKEN = "root"
+# Whoever has not started by then never will, on a machine that has much else to do, too.
+START_SECONDS_MAX = 120
 
 
 def free_port():
@@ -87,7 +89,7 @@ class Stolen:
         return stolen / max(total, 1)
 
 
-def wait_until_up(port, process, seconds=20):
+def wait_until_up(port, process, seconds=START_SECONDS_MAX):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -99,6 +101,25 @@ def wait_until_up(port, process, seconds=20):
             return
         time.sleep(0.02)
     raise RuntimeError("the server did not come up")
+
+
+def wait_until_traced(pid, seconds=60):
+    """Until every thread has a tracer: strace attaches to one after the other."""
+    deadline = time.monotonic() + seconds
+    while not is_traced(pid):
+        if time.monotonic() > deadline:
+            raise RuntimeError("strace did not attach")
+        time.sleep(0.05)
+
+
+def is_traced(pid):
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        # One that has ended meanwhile needs no tracer.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/task/{thread}/status") as status:
+                if "TracerPid:\t0\n" in status.read():
+                    return False
+    return True
 
 
 def end(process, how=signal.SIGTERM, seconds=40):
@@ -150,12 +171,12 @@ class Bao:
         with open(os.path.join(self.directory, "log"), "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_until_up(self.port, self.process)
-        api = Api(self.port, token=None, timeout=30)
+        api = Api(self.port, token=None, timeout=START_SECONDS_MAX)
         if self.key is None:
             keys = api.must("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
             self.key, self.token = keys["keys_base64"][0], keys["root_token"]
         api.must("PUT", "sys/unseal", {"key": self.key})
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_SECONDS_MAX
         while api.call("GET", "sys/health")[0] != 200:
             if time.monotonic() > deadline:
                 raise RuntimeError("OpenBao did not become active")

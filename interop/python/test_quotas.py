@@ -13,7 +13,7 @@ import hvac
 from hvac import exceptions
 
 from bench.crash import Server
-from bench.harness import TOKEN, dev_server, end
+from bench.harness import TOKEN, dev_server, end, wait_until_traced
 
 
 class Quotas(unittest.TestCase):
@@ -96,10 +96,6 @@ class Idempotency(unittest.TestCase):
         connection.close()
         return response.status, answer, response.getheader("Idempotency-Replayed")
 
-    def is_traced(self, pid):
-        with open(f"/proc/{pid}/status") as status:
-            return "TracerPid:\t0\n" not in status.read()
-
     def kill_at_the_answer(self, server, number):
         pid = server.process.pid
         # What an answer is sent with; the server's own probe uses another one.
@@ -107,10 +103,7 @@ class Idempotency(unittest.TestCase):
         tracer = subprocess.Popen(["strace", "-f", "-qq", "-e", f"trace={calls}",
                                    "-e", f"inject={calls}:signal=SIGKILL:when=1", "-p", str(pid)],
                                   stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while not self.is_traced(pid):
-            self.assertLess(time.monotonic(), deadline, "strace did not attach")
-            time.sleep(0.05)
+        wait_until_traced(pid)
         time.sleep(0.5)
         with self.assertRaises((OSError, http.client.HTTPException)):
             self.create(server, number)

@@ -177,7 +177,7 @@ fn a_server_that_refuses_to_be_prepared_says_why() {
 fn the_closed_loop_keeps_each_connection_busy() {
     let server = serve();
     let mut options = options(&server, "PUT:/{n}", "1s:1");
-    (options.closed_loop, options.duration) = (Some(4), Duration::from_millis(200));
+    (options.closed_loop, options.duration) = (Some(4), Duration::from_secs(2));
     let report = load(&options).unwrap();
     assert_eq!(report.outcomes.ok, server.seen.requests.load(Relaxed));
     assert_eq!(report.outcomes.ok, report.outcomes.offered());
@@ -205,7 +205,7 @@ fn a_naive_client_sends_three_at_once_and_a_storming_one_never_waits() {
         let retries = report.retries.unwrap();
         assert_eq!((report.outcomes.ok, retries.attempts, retries.gave_up), (1, 3, 0));
         assert_eq!((retries.client, retries.time_to_success.count), (client, 1));
-        assert!(retries.time_to_success.max_ms < 1_000.0, "{retries:?}");
+        assert!(retries.time_to_success.max_ms < 10_000.0, "{retries:?}");
     }
 }
 

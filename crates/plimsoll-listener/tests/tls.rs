@@ -126,7 +126,7 @@ async fn a_reload_that_fails_leaves_the_old_certificate_in_place() {
 #[tokio::test]
 async fn a_stalled_handshake_holds_nobody_up_and_is_cut_off() {
     let files = Files::new();
-    let limits = Limits { handshake_ms_max: 200, ..Limits::default() };
+    let limits = Limits { handshake_ms_max: 2_000, ..Limits::default() };
     let server = start(limits, Some(files.config()));
     let mut stalled = send(server.addr, "\x16\x03").await;
     let mut other = connect(server.addr, &files.current, &[], None).await.unwrap();

@@ -132,7 +132,7 @@ fn of_64_connections_that_ask_again_at_once_none_is_refused() {
     let ask = |stream: &mut TcpStream, rounds| {
         for _ in 0..rounds {
             stream
-                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nPrefer: wait=60\r\n\r\n")
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nPrefer: wait=600\r\n\r\n")
                 .expect("sent");
             let answer = head(stream);
             assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

@@ -73,6 +73,7 @@ fn a_secondary_serves_what_the_primary_holds_and_passes_writes_on() {
     assert_eq!(here["history"], there["history"]);
     // A login and a token with a limited number of uses write on the primary.
     let token = secondary.token(&json!({ "policies": ["root"], "num_uses": 2 }));
+    caught_up(&primary, &secondary);
     let read = |server: &Running| server.call("GET", "kv/before").token(&token).send().status;
     assert_eq!((read(&secondary), read(&primary), read(&primary)), (200, 200, 403));
     caught_up(&primary, &secondary);
@@ -85,8 +86,12 @@ fn a_client_reads_on_the_secondary_what_it_has_written_on_the_primary() {
     for n in 0..20 {
         let written = put(&primary, "own", &n.to_string());
         let index = written.header("x-vault-index").unwrap().to_owned();
-        let read = secondary.call("GET", "kv/own").token(ROOT).header("X-Vault-Index", &index);
-        assert_eq!(read.send().is(200).text("/data/value"), n.to_string());
+        let read = || secondary.call("GET", "kv/own").token(ROOT).header("X-Vault-Index", &index);
+        // Who does not have it in time says so, and never answers with an older one.
+        let read = eventually("the secondary has it", || {
+            Some(read().send()).filter(|answer| answer.status != 412)
+        });
+        assert_eq!(read.is(200).text("/data/value"), n.to_string());
     }
     // base64 of v1:c:999999:999999:00
     let late = "djE6Yzo5OTk5OTk6OTk5OTk5OjAw";

@@ -125,7 +125,7 @@ pub(crate) fn talk(address: SocketAddr, request: &str) -> String {
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("accepts");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    stream.set_read_timeout(Some(Duration::from_secs(600))).expect("a socket");
     stream
 }
 

@@ -6,6 +6,7 @@ mod panics;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Once;
+use std::time::Duration;
 
 use plimsoll_server::config::{Config, ListenerOptions};
 use plimsoll_server::{DevOptions, Server, ServerError, ServerOptions};
@@ -25,15 +26,18 @@ pub(crate) struct Running {
     pub(crate) dir: TempDir,
 }
 
-/// Questions that are asked before something that should happen never will.
-const QUESTIONS_MAX: u32 = 200_000;
+/// Questions that are asked before something that should happen never will: for a minute
+/// at least, however quickly they are answered.
+const QUESTIONS_MAX: u32 = 60_000;
+/// Between two of them the processor is left to the server.
+const QUESTION_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Asks until there is an answer: what the server does by itself has no event to
 /// wait for.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let answer = (0..QUESTIONS_MAX).find_map(|_| {
-        std::thread::yield_now();
+        std::thread::sleep(QUESTION_INTERVAL);
         ask()
     });
     answer.unwrap_or_else(|| panic!("never: {what}"))
@@ -108,13 +112,6 @@ impl Running {
     pub(crate) fn stop(mut self) -> TempDir {
         self.server.take().unwrap().stop();
         core::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
-    }
-
-    /// Stops it and starts it again, unsealed, on a disk that is slow from the
-    /// start.
-    pub(crate) fn again_on_a_slow_disk(self, spec: &str) -> Self {
-        let slow_disk = Some(spec.parse().unwrap());
-        self.again_with(|options| options.slow_disk = slow_disk)
     }
 
     /// Stops it and starts it again, unsealed, with something changed.
