@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plimsoll::opaque::{Entry, OpaqueGate, OpaqueGateConfig, Ticket, Waiter, Waiting};
+use plimsoll::opaque::{Bystanders, Entry, OpaqueGate, OpaqueGateConfig, Ticket, Waiter, Waiting};
 use plimsoll::{Demand, Gate, Mode, Rejection};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -36,13 +36,14 @@ pub(crate) struct NamedGate {
 #[derive(Debug)]
 pub(crate) struct Gates {
     gates: Mutex<Vec<NamedGate>>,
+    bystanders: Bystanders,
     clock: Clock,
 }
 
 impl Gates {
     /// The built-in ones.
     pub(crate) fn new(mode: Mode, clock: Clock) -> Self {
-        let gates = Self { gates: Mutex::default(), clock };
+        let gates = Self { gates: Mutex::default(), bystanders: Bystanders::default(), clock };
         for name in [LOGINS, WRITES, READS] {
             gates.add(name, mode);
         }
@@ -59,7 +60,8 @@ impl Gates {
 
     fn add(&self, name: &'static str, mode: Mode) {
         let config = OpaqueGateConfig::default();
-        let gate = OpaqueGate::new(Gate::Route(name), config, mode, Arc::new(()));
+        let bystanders = self.bystanders.clone();
+        let gate = OpaqueGate::beside(bystanders, Gate::Route(name), config, mode, Arc::new(()));
         self.lock().push(NamedGate { name, gate });
     }
 

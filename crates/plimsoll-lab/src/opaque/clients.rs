@@ -28,6 +28,9 @@ pub struct Clients {
     /// Their requests hold so many times the usual work: another route.
     #[serde(default = "usual")]
     pub times: f64,
+    /// They ask at another gate of the same upstream, where nobody waits or is refused.
+    #[serde(default)]
+    pub beside: bool,
     /// After this long a client gives up.
     #[serde(default = "usual_timeout")]
     pub timeout: Span,

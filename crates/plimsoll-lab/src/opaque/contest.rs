@@ -117,10 +117,13 @@ pub fn best_fixed(scenario: &Scenario, seed: u64) -> Result<(BestFixed, Record),
         }
         limit = (limit + 1.0).max(limit * STEP);
     }
-    // A limit that refuses what it must not is no yardstick.
-    let allowed = scenario.expect.false_rejects_max.unwrap_or(1.0);
-    let best = runs
-        .into_iter()
-        .find(|(fixed, _)| fixed.score.goodput >= ENOUGH * most && fixed.score.refused <= allowed);
+    // A limit that refuses what it must not, or harms whom it must not, is no yardstick.
+    let refused_max = scenario.expect.false_rejects_max.unwrap_or(1.0);
+    let beside_min = scenario.expect.beside_min.unwrap_or(0.0);
+    runs.retain(|(BestFixed { score, .. }, _)| {
+        score.refused <= refused_max && score.beside >= beside_min
+    });
+    let most = runs.iter().map(|(fixed, _)| fixed.score.goodput).fold(0.0, f64::max);
+    let best = runs.into_iter().find(|(fixed, _)| fixed.score.goodput >= ENOUGH * most);
     best.ok_or_else(|| "nothing was answered under any limit".to_owned())
 }

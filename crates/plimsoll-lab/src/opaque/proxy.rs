@@ -1,10 +1,13 @@
 //! What decides at the proxy: the gate that ships, or a limiter.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use plimsoll::{
     Demand, Gate, Mode, Rejection, Timestamp,
-    opaque::{Entry, OpaqueGate, OpaqueGateConfig, Outcome, Ticket, Waiter, Waiting},
+    opaque::{Bystanders, Entry, OpaqueGate, OpaqueGateConfig, Outcome, Ticket, Waiter, Waiting},
 };
 
 use crate::rivals::{Finished, Limiter, View};
@@ -28,6 +31,9 @@ pub trait Proxy {
 
     /// The upstream is done with it.
     fn end(&mut self, now: Timestamp, id: u32, outcome: Outcome);
+
+    /// A request was at the upstream for so long that another gate let in.
+    fn beside(&mut self, _lasting: Duration) {}
 
     /// Its client hung up while it waited.
     fn leave(&mut self, _id: u32) {}
@@ -71,6 +77,7 @@ struct Held {
 #[derive(Debug)]
 pub(super) struct Shipping {
     gate: OpaqueGate<Named>,
+    bystanders: Bystanders,
     board: Board,
     held: Vec<Held>,
     deaf: bool,
@@ -78,8 +85,10 @@ pub(super) struct Shipping {
 
 impl Shipping {
     pub(super) fn new(config: OpaqueGateConfig, deaf: bool) -> Self {
-        let gate = OpaqueGate::new(Gate::Upstream, config, Mode::Enforce, Arc::new(()));
-        Self { gate, board: Board::default(), held: Vec::new(), deaf }
+        let bystanders = Bystanders::default();
+        let beside = bystanders.clone();
+        let gate = OpaqueGate::beside(beside, Gate::Upstream, config, Mode::Enforce, Arc::new(()));
+        Self { gate, bystanders, board: Board::default(), held: Vec::new(), deaf }
     }
 
     fn held(&mut self, id: u32) -> &mut Held {
@@ -113,6 +122,10 @@ impl Proxy for Shipping {
         if let Some(ticket) = self.held(id).ticket.take() {
             ticket.end(now, outcome);
         }
+    }
+
+    fn beside(&mut self, lasting: Duration) {
+        self.bystanders.asked(lasting);
     }
 
     fn leave(&mut self, id: u32) {

@@ -69,6 +69,8 @@ pub struct Expect {
     pub false_rejects_max: Option<f64>,
     /// Requests of the group `quiet` that succeed, at least.
     pub quiet_min: Option<f64>,
+    /// Requests at other gates that succeed, at least.
+    pub beside_min: Option<f64>,
     /// 99th percentile of the answers in milliseconds, at most.
     pub p99_ms_max: Option<f64>,
     /// An exception on record: the goodput over the best fixed limit's that is

@@ -1,6 +1,6 @@
 //! A run in numbers, and against its marks.
 
-use super::{BestFixed, Record, Scenario};
+use super::{BestFixed, Record, Scenario, record::GroupRecord};
 use crate::scenario::{PassMark, QUIET};
 
 /// The scores of a run.
@@ -18,6 +18,8 @@ pub struct Score {
     pub timeouts: f64,
     /// Requests of the group `quiet` that were answered in time.
     pub quiet: f64,
+    /// Requests at other gates that were.
+    pub beside: f64,
 }
 
 impl Score {
@@ -26,6 +28,7 @@ impl Score {
         let measure = scenario.measure;
         let requests = record.requests.max(1) as f64;
         let ms = |q| record.latency_us.value_at_quantile(q) as f64 / 1e3;
+        let served = |group: &GroupRecord| group.good as f64 / group.requests.max(1) as f64;
         let quiet = record.groups.iter().find(|group| group.name == QUIET);
         Self {
             goodput: record.good as f64 / (measure.until.seconds() - measure.from.seconds()),
@@ -33,7 +36,14 @@ impl Score {
             p99_ms: ms(0.99),
             refused: record.refused as f64 / requests,
             timeouts: record.timeouts as f64 / requests,
-            quiet: quiet.map_or(1.0, |group| group.good as f64 / group.requests.max(1) as f64),
+            quiet: quiet.map_or(1.0, served),
+            beside: scenario
+                .clients
+                .iter()
+                .zip(&record.groups)
+                .filter(|((_, clients), _)| clients.beside)
+                .map(|(_, group)| served(group))
+                .fold(1.0, f64::min),
         }
     }
 }
@@ -60,5 +70,6 @@ pub fn pass_marks(scenario: &Scenario, score: &Score, best: &BestFixed) -> Vec<P
         most.into_iter().filter_map(|(what, is, mark)| Some(PassMark::at_most(what, is, mark?)));
     marks.extend(most);
     marks.extend(expect.quiet_min.map(|min| PassMark::at_least("quiet", score.quiet, min)));
+    marks.extend(expect.beside_min.map(|min| PassMark::at_least("beside", score.beside, min)));
     marks
 }

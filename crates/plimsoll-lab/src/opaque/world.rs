@@ -1,6 +1,6 @@
 //! The run itself.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use plimsoll::{Cost, Demand, Flow, Timestamp, opaque::Outcome};
 
@@ -153,7 +153,12 @@ impl World<'_> {
             self.record.groups[group].requests += 1;
         }
         let demand = Demand { class, flow, cost: Cost::item(512), deadline: None };
-        match self.proxy.arrive(Timestamp::from_nanos(now), id, &demand) {
+        let verdict = if self.is_beside(id) {
+            Verdict::Start
+        } else {
+            self.proxy.arrive(Timestamp::from_nanos(now), id, &demand)
+        };
+        match verdict {
             Verdict::Refuse => return self.refused(now, id),
             Verdict::Start => self.start(now, id),
             Verdict::Wait(until) => {
@@ -162,6 +167,11 @@ impl World<'_> {
             }
         }
         self.schedule(timeout, Later::Timeout(id), generation);
+    }
+
+    /// Whether it asks at another gate.
+    fn is_beside(&self, id: u32) -> bool {
+        self.groups[self.requests[id as usize].group as usize].spec.beside
     }
 
     fn insert(&mut self, group: u32, began: u64) -> u32 {
@@ -218,7 +228,7 @@ impl World<'_> {
     fn answer(&mut self, now: u64, id: u32, outcome: Outcome) {
         let request = self.requests[id as usize];
         if request.awaited {
-            self.proxy.end(Timestamp::from_nanos(now), id, outcome);
+            self.ended(now, id, outcome);
             let latency = now - request.began;
             let counts = self.counts(request.began);
             if outcome == Outcome::Answered {
@@ -253,7 +263,17 @@ impl World<'_> {
             self.release(id);
         } else {
             // The upstream does not know, and goes on working for nobody.
-            self.proxy.end(Timestamp::from_nanos(now), id, Outcome::Cancelled);
+            self.ended(now, id, Outcome::Cancelled);
+        }
+    }
+
+    /// Nobody waits for it any more.
+    fn ended(&mut self, now: u64, id: u32, outcome: Outcome) {
+        if self.is_beside(id) {
+            let lasting = now - self.requests[id as usize].began;
+            self.proxy.beside(Duration::from_nanos(lasting));
+        } else {
+            self.proxy.end(Timestamp::from_nanos(now), id, outcome);
         }
     }
 

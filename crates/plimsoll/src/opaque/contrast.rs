@@ -135,14 +135,19 @@ impl Contrast {
         }
         let (low, high) = (self.low.limit, self.high.limit);
         let error = self.error();
-        let [least, likely, most] = [-error, 0.0, error].map(|off| self.worth(few, price, off));
+        let [closer, likely, further] = [-error, 0.0, error].map(|off| self.worth(few, price, off));
+        // Which way it goes depends on whether the low one is strained, if that is in doubt.
+        let least = closer.min(likely).min(further);
+        let most = closer.max(likely).max(further);
         let passed = self.seconds / price.patience();
         let is_certain = most <= low || most <= CERTAIN * least;
         // To stay where it is harms nobody, even if it was a pause.
         let may_be_pause = passed < PATIENCE.0 && least < high;
+        // In doubt nobody else is made to wait.
+        let is_harm = price.is_shared() && self.low.mean > price.worth(few.latency);
         if may_be_pause || !is_certain && passed < PATIENCE.1 {
             Verdict::Open
-        } else if likely < low && low > 1.0 {
+        } else if low > 1.0 && low > if is_harm { least } else { likely } {
             Verdict::Below
         } else {
             Verdict::At(likely.max(low))

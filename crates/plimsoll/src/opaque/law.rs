@@ -19,6 +19,7 @@
 //!   ([`Opening`]): for two fifths of the patience at most, and with room to wait.
 
 use crate::Timestamp;
+use crate::opaque::bystanders::{Bystanders, Others};
 use crate::opaque::chance::Chance;
 use crate::opaque::config::{CALLERS_FEW_MAX, OpaqueGateConfig};
 use crate::opaque::contrast::Few;
@@ -50,6 +51,11 @@ const USED_MIN: f64 = 0.95;
 const USED_MAX: f64 = 0.98;
 /// While the limit does not bind it is so many times what was found.
 const SLACK: f64 = 1.41;
+/// So many times while a caller has patience it is looked who else is there.
+const OTHERS_WINDOWS: u32 = 10;
+/// What was found no longer counts when latency has become so many times dearer, and is so
+/// many times what is worth it.
+const DEARER: f64 = 2.0;
 /// Weight of a new latency.
 const ALPHA: f64 = 0.05;
 const ALPHA_LIGHT: f64 = 0.02;
@@ -64,8 +70,8 @@ pub(crate) struct Law {
     /// Mean seconds at the upstream, of all, and of those that found few there.
     latency: f64,
     few: Few,
-    patience: f64,
     price: Price,
+    others: Others,
     /// Goodput when the limit bound.
     rate: f64,
     /// How many may wait although no burst explains them, as a part of the limit.
@@ -75,6 +81,8 @@ pub(crate) struct Law {
     opening: Opening,
     /// Nothing until that is over.
     trial: Option<Trial>,
+    /// The most patience that there was since.
+    patience_found: f64,
     /// The limit did not bind of late.
     resting: bool,
     /// Since when an answer is owed: the last one, or the first request after a rest.
@@ -84,24 +92,25 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    pub(crate) fn new(config: &OpaqueGateConfig) -> Self {
+    pub(crate) fn new(config: &OpaqueGateConfig, bystanders: Bystanders) -> Self {
         let limit_max = f64::from(config.in_flight_max);
         let center = f64::from(CALLERS_FEW_MAX).min(limit_max);
-        let patience = config.patience.as_secs_f64();
+        let price = Price::new(config.patience.as_secs_f64());
         Self {
             center,
             limit: center as u32,
             limit_max,
             latency: 0.0,
             few: Few::default(),
-            patience,
-            price: Price::new(patience),
+            price,
+            others: Others::new(bystanders, config.patience / OTHERS_WINDOWS),
             rate: 0.0,
             room: ROOM.0,
             epoch: Epoch::new(center as u32, 1, center as u32),
             chance: Chance::default(),
             opening: Opening::default(),
             trial: None,
+            patience_found: 0.0,
             resting: true,
             owed_since: Timestamp::ZERO,
             hung_until: Timestamp::ZERO,
@@ -146,13 +155,15 @@ impl Law {
 
     pub(crate) fn ended(&mut self, now: Timestamp, start: Start, outcome: Outcome, in_flight: u32) {
         self.epoch.pass(now, in_flight);
-        let hung = (HANG_LATENCIES * self.latency).max(HANG_PATIENCE * self.patience);
+        let hung = (HANG_LATENCIES * self.latency).max(HANG_PATIENCE * self.price.patience());
         if self.owed(now) > hung {
             // Nothing that began before says how many requests it carries.
             self.epoch.restart(in_flight);
             self.hung_until = now;
         }
-        let seconds = now.since(start.at).as_secs_f64();
+        let lasting = now.since(start.at);
+        self.others.ended(now, lasting);
+        let seconds = lasting.as_secs_f64();
         if outcome == Outcome::Answered {
             self.owed_since = now;
             learn(&mut self.latency, seconds, ALPHA);
@@ -175,7 +186,13 @@ impl Law {
         self.epoch.pass(now, in_flight.saturating_sub(1));
     }
 
+    /// What latency costs now.
+    fn price(&self) -> Price {
+        self.price.beside(self.others.share())
+    }
+
     fn measured(&mut self, measured: &Measured, in_flight: u32) {
+        let price = self.price();
         let resting = core::mem::replace(&mut self.resting, !measured.valid);
         if self.resting {
             return self.rest(in_flight);
@@ -186,6 +203,12 @@ impl Law {
             return self.measure(in_flight);
         }
         self.chance.learn(measured.turnovers, measured.chance);
+        self.patience_found = self.patience_found.max(price.patience());
+        let is_dearer = price.patience() * DEARER < self.patience_found;
+        if is_dearer && measured.latency > DEARER * price.worth(self.few.latency) {
+            self.patience_found = price.patience();
+            self.trial = None;
+        }
         let Some(trial) = &mut self.trial else { return self.open(measured, in_flight) };
         if measured.lost > LOST_MAX {
             // Little: so many of those in flight were worth it.
@@ -198,7 +221,7 @@ impl Law {
                 goodput: measured.rate.ln(),
                 variance: self.chance.over(measured.turnovers),
             };
-            self.center = match trial.measured(seen, self.price.at(measured.latency)) {
+            self.center = match trial.measured(seen, price.at(measured.latency)) {
                 Move::Stay => self.center,
                 Move::Up(ratio) => self.center * ratio,
                 Move::Down(ratio) => self.center / ratio,
@@ -221,7 +244,7 @@ impl Law {
 
     /// The limit has not been tried yet.
     fn open(&mut self, measured: &Measured, in_flight: u32) {
-        match self.opening.measured(self.center, measured, self.few, self.price) {
+        match self.opening.measured(self.center, measured, self.few, self.price()) {
             Next::Try(turn) if turn.limit <= self.limit_max => {
                 self.center = turn.limit;
                 self.measure_over(turn.limit as u32, turn.turnovers, in_flight);

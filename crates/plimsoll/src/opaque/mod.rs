@@ -45,6 +45,7 @@
 //! ```
 
 mod aside;
+mod bystanders;
 mod chance;
 mod config;
 mod contrast;
@@ -72,6 +73,7 @@ use crate::queue::{Holder, SlotId};
 use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::{Gate, Reason, Rejection};
 
+pub use crate::opaque::bystanders::Bystanders;
 pub use crate::opaque::config::{CALLERS_FEW_MAX, InvalidOpaqueGate, OpaqueGateConfig};
 pub use crate::opaque::snapshot::OpaqueSnapshot;
 pub use crate::opaque::ticket::{Outcome, Ticket, Waiting};
@@ -121,7 +123,19 @@ impl<W: Waiter> OpaqueGate<W> {
         mode: Mode,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let state = Mutex::new(State::new(gate, config));
+        Self::beside(Bystanders::default(), gate, config, mode, observer)
+    }
+
+    /// One of several gates of an upstream, which share `bystanders`: where the limit of one
+    /// binds, latency is dearer there the more is asked at the others, by requests that take less.
+    pub fn beside(
+        bystanders: Bystanders,
+        gate: Gate,
+        config: OpaqueGateConfig,
+        mode: Mode,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let state = Mutex::new(State::new(gate, config, bystanders));
         Self(Arc::new(Shared { state, mode: AtomicMode::new(mode), observer }))
     }
 

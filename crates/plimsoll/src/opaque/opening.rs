@@ -76,11 +76,15 @@ impl Opening {
             }
             if rate < UNSTRAINED * 2.0 * most {
                 // Twice as many brought little.
+                if price.is_shared() {
+                    return self.compare(center, guess, measured);
+                }
                 return Next::Begin(before * (rate / most).max(1.0));
             }
         }
-        // If a storm was the first that came, nobody found few.
-        let is_unknown = few.latency <= 0.0 && !price.is_late(measured.latency);
+        // If a storm was the first that came, nobody found few. No others are to pay for that.
+        let is_unknown =
+            few.latency <= 0.0 && !price.is_shared() && !price.is_late(measured.latency);
         if is_unknown || guess >= UNSTRAINED * center {
             self.proven = Some((center, rate));
             return Next::Try(Turn { limit: center * 2.0, turnovers: 1.0 });
@@ -88,6 +92,10 @@ impl Opening {
         if center < APART.0 {
             return Next::Begin(center);
         }
+        self.compare(center, guess, measured)
+    }
+
+    fn compare(&mut self, center: f64, guess: f64, measured: &Measured) -> Next {
         let low = guess.clamp(center / APART.1, center / APART.0);
         let contrast = Contrast::new(low, Side::new(center, measured));
         let next = contrast.next(center);

@@ -5,6 +5,13 @@ const PRICE_MIN: f64 = 0.05;
 const PRICE_PER_PATIENCE: f64 = 7.0;
 /// Never more: whoever is that patient wants the goodput.
 const PRICE_MAX: f64 = 0.25;
+/// Where nearly all requests are other gates', latency is so many times dearer: who asks
+/// beside a storm is used to be served at once,
+const DEARER: f64 = 28.0;
+/// and the price so much higher at most.
+const PRICE_MAX_OTHERS: f64 = 0.5;
+/// They count for what is done first if that part of the requests is theirs.
+const OTHERS_MIN: f64 = 0.1;
 /// Nobody's patience is tried further than to this part of it.
 const LATE: f64 = 0.2;
 
@@ -15,23 +22,40 @@ const LATE: f64 = 0.2;
 pub(crate) struct Price {
     per_second: f64,
     patience: f64,
+    /// The part of all requests that is other gates'.
+    others: f64,
 }
 
 impl Price {
     /// For callers of so many seconds of patience.
     pub(crate) fn new(patience: f64) -> Self {
-        Self { per_second: PRICE_PER_PATIENCE / patience, patience }
+        Self { per_second: PRICE_PER_PATIENCE / patience, patience, others: 0.0 }
     }
 
-    /// A caller's, in seconds.
+    /// The same where that part of all requests, 0..=1, is other gates': who asks there waits
+    /// behind these.
+    pub(crate) fn beside(self, others: f64) -> Self {
+        Self { others, ..Self::new(self.patience / (1.0 + DEARER * others)) }
+    }
+
+    const fn max(self) -> f64 {
+        PRICE_MAX + PRICE_MAX_OTHERS * self.others
+    }
+
+    /// Everybody's, in seconds.
     pub(crate) const fn patience(self) -> f64 {
         self.patience
+    }
+
+    /// Whether others have to be thought of first.
+    pub(crate) const fn is_shared(self) -> bool {
+        self.others > OTHERS_MIN
     }
 
     /// At a mean of so many seconds to an answer.
     pub(crate) fn at(self, latency: f64) -> f64 {
         let price = PRICE_MIN + self.per_second * latency;
-        (price / (1.0 + price)).min(PRICE_MAX)
+        (price / (1.0 + price)).min(self.max())
     }
 
     /// Whether answers come so late that more in flight would try everybody's patience.
@@ -45,7 +69,7 @@ impl Price {
     pub(crate) fn worth(self, idle: f64) -> f64 {
         let half = (PRICE_MIN - self.per_second * idle) / 2.0;
         let root = (half * half + self.per_second * (1.0 + PRICE_MIN) * idle).sqrt();
-        ((root - half) / self.per_second).max(idle / PRICE_MAX)
+        ((root - half) / self.per_second).max(idle / self.max())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::bucket::Bucket;
 use crate::demand::{Class, Demand};
 use crate::mode::Mode;
 use crate::opaque::aside::Aside;
+use crate::opaque::bystanders::Bystanders;
 use crate::opaque::config::{CALLERS_FEW_MAX, OpaqueGateConfig};
 use crate::opaque::law::Law;
 use crate::opaque::snapshot::OpaqueSnapshot;
@@ -77,11 +78,11 @@ pub(crate) struct State<W> {
 }
 
 impl<W> State<W> {
-    pub(crate) fn new(gate: Gate, config: OpaqueGateConfig) -> Self {
+    pub(crate) fn new(gate: Gate, config: OpaqueGateConfig, bystanders: Bystanders) -> Self {
         Self {
             gate,
             config,
-            law: Law::new(&config),
+            law: Law::new(&config, bystanders),
             queue: FairQueue::new(),
             bucket: Bucket::default(),
             appointments: Appointments::default(),
