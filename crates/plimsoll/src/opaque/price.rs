@@ -7,9 +7,9 @@ const PRICE_PER_PATIENCE: f64 = 7.0;
 const PRICE_MAX: f64 = 0.25;
 /// Where nearly all requests are other gates', latency is so many times dearer: who asks
 /// beside a storm is used to be served at once,
-const DEARER: f64 = 28.0;
+const OTHERS_DEARER: f64 = 28.0;
 /// and the price so much higher at most.
-const PRICE_MAX_OTHERS: f64 = 0.5;
+const OTHERS_PRICE_MAX: f64 = 0.5;
 /// They count for what is done first if that part of the requests is theirs.
 const OTHERS_MIN: f64 = 0.1;
 /// Nobody's patience is tried further than to this part of it.
@@ -35,11 +35,11 @@ impl Price {
     /// The same where that part of all requests, 0..=1, is other gates': who asks there waits
     /// behind these.
     pub(crate) fn beside(self, others: f64) -> Self {
-        Self { others, ..Self::new(self.patience / (1.0 + DEARER * others)) }
+        Self { others, ..Self::new(self.patience / (1.0 + OTHERS_DEARER * others)) }
     }
 
     const fn max(self) -> f64 {
-        PRICE_MAX + PRICE_MAX_OTHERS * self.others
+        PRICE_MAX + OTHERS_PRICE_MAX * self.others
     }
 
     /// Everybody's, in seconds.
