@@ -15,6 +15,7 @@
 //! - While the limit does not bind nothing is learnt and nothing forgotten.
 //! - Neither limit of a pair on trial is far from the other: there is no probe that
 //!   starves anybody.
+//! - Where others ask for less at another gate of the upstream, latency is dearer ([`Others`]).
 //! - The first times it binds, limits far apart are compared to know where to begin
 //!   ([`Opening`]): for two fifths of the patience at most, and with room to wait.
 
@@ -209,7 +210,7 @@ impl Law {
             self.patience_found = price.patience();
             self.trial = None;
         }
-        let Some(trial) = &mut self.trial else { return self.open(measured, in_flight) };
+        let Some(trial) = &mut self.trial else { return self.open(measured, price, in_flight) };
         if measured.lost > LOST_MAX {
             // Little: so many of those in flight were worth it.
             let useful = measured.in_flight * (1.0 - measured.lost);
@@ -243,8 +244,8 @@ impl Law {
     }
 
     /// The limit has not been tried yet.
-    fn open(&mut self, measured: &Measured, in_flight: u32) {
-        match self.opening.measured(self.center, measured, self.few, self.price()) {
+    fn open(&mut self, measured: &Measured, price: Price, in_flight: u32) {
+        match self.opening.measured(self.center, measured, self.few, price) {
             Next::Try(turn) if turn.limit <= self.limit_max => {
                 self.center = turn.limit;
                 self.measure_over(turn.limit as u32, turn.turnovers, in_flight);
