@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{Places, TlsConfig};
+use crate::{Places, TlsConfig, Workers, workers::Worker};
 
 /// Where to listen and how.
 #[derive(Clone, Debug)]
@@ -16,18 +16,27 @@ pub struct ListenerConfig {
     pub limits: Limits,
     /// Who gives out places to connections, instead of `limits.connections_max`.
     pub places: Option<Arc<dyn Places>>,
+    pub(crate) workers: Option<Arc<[Worker]>>,
 }
 
 impl ListenerConfig {
     /// Plain TCP on `addr` with the default limits.
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, tls: None, limits: Limits::default(), places: None }
+        Self { addr, tls: None, limits: Limits::default(), places: None, workers: None }
     }
 
     /// Serves TLS with this certificate and key.
     #[must_use]
     pub fn with_tls(mut self, tls: TlsConfig) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Serves connections there instead of on the runtime that accepts them, each from
+    /// begin to end with the worker that has the fewest.
+    #[must_use]
+    pub fn with_workers(mut self, workers: &Workers) -> Self {
+        self.workers = Some(workers.each());
         self
     }
 

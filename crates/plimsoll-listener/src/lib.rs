@@ -42,6 +42,7 @@ mod listener;
 mod places;
 mod stats;
 mod tls;
+mod workers;
 
 pub use self::{
     config::{Limits, ListenerConfig},
@@ -51,4 +52,5 @@ pub use self::{
     places::{Place, Places},
     stats::ListenerStats,
     tls::{ClientAuth, ClientTls, TlsConfig, TlsReloader},
+    workers::Workers,
 };

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::Notify,
     time::{Instant, sleep, timeout},
 };
@@ -19,6 +20,7 @@ use crate::{
     connection::{self, BoxError, Shared},
     places::Limit,
     stats::Counters,
+    workers::{Occupied, Worker},
 };
 
 /// The pause after a failed accept; doubles with each failure in a row.
@@ -133,6 +135,8 @@ impl Listener {
             retry_ms: ACCEPT_RETRY_MS_MIN,
             limit_reported: None,
         };
+        let here = || Arc::from([Worker::new(Handle::current())]);
+        let workers = self.config.workers.unwrap_or_else(here);
         let connections = TaskTracker::new();
         loop {
             let (socket, peer, place) = tokio::select! {
@@ -140,13 +144,18 @@ impl Listener {
                 () = shutdown.cancelled() => break,
                 accepted = acceptor.accept() => accepted,
             };
-            let open = acceptor.open(place.clone());
-            let shared = Arc::clone(&shared);
-            let service = service.clone();
-            connections.spawn(async move {
+            let worker = Worker::idlest(&workers);
+            let open = acceptor.open(place.clone(), worker.occupy());
+            let (shared, service) = (Arc::clone(&shared), service.clone());
+            // Neither of the two fails but on a socket that is dead.
+            let Ok(socket) = socket.into_std() else { continue };
+            let serving = async move {
                 let _open = open;
-                connection::serve(&shared, socket, peer, place, service).await;
-            });
+                if let Ok(socket) = TcpStream::from_std(socket) {
+                    connection::serve(&shared, socket, peer, place, service).await;
+                }
+            };
+            connections.spawn_on(serving, &worker.runtime);
         }
         // New clients are refused by the kernel from here on.
         drop(acceptor);
@@ -167,6 +176,7 @@ async fn drain(connections: &TaskTracker, shared: &Shared) -> Drained {
 /// A place among the open connections, given back when the connection ends.
 struct Open {
     place: Option<Place>,
+    _occupied: Occupied,
     closed: Arc<Notify>,
     counters: Arc<Counters>,
 }
@@ -223,9 +233,9 @@ impl Acceptor {
         }
     }
 
-    fn open(&self, place: Place) -> Open {
+    fn open(&self, place: Place, occupied: Occupied) -> Open {
         let (closed, counters) = (Arc::clone(&self.closed), Arc::clone(&self.counters));
-        Open { place: Some(place), closed, counters }
+        Open { place: Some(place), _occupied: occupied, closed, counters }
     }
 
     /// At the limit each close is followed by an accept and the limit again:

@@ -9,8 +9,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use plimsoll::Mode;
 use plimsoll_daemon::{Signal, Signals};
-use plimsoll_listener::{BindError, Listener, ListenerConfig, TlsError, TlsReloader};
-use tokio::runtime::Runtime;
+use plimsoll_listener::{BindError, Listener, ListenerConfig, TlsError, TlsReloader, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -77,7 +76,7 @@ impl Source {
 
 /// A proxy that runs.
 pub struct ProxyServer {
-    runtime: Runtime,
+    workers: Workers,
     /// Listened to before anybody is told that the proxy runs.
     signals: Option<Signals>,
     shared: Arc<Shared>,
@@ -104,7 +103,12 @@ impl ProxyServer {
         let clock = Clock::start();
         let gates = Gates::new(config.protection, clock);
         let settings = settings(config, &gates)?;
-        let listeners = config.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let workers = Workers::start()?;
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|options| bind(options, &workers))
+            .collect::<Result<Vec<_>, _>>()?;
         let stats =
             listeners.iter().map(|listener| Box::new(listener.stats()) as health::Stats).collect();
         let shared = Arc::new(Shared {
@@ -118,9 +122,8 @@ impl ProxyServer {
         let health_listener =
             config.health_listen.map(|at| Listener::bind(ListenerConfig::new(at))).transpose()?;
 
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let signals = {
-            let _entered = runtime.enter();
+            let _entered = workers.first().enter();
             Signals::listen()?
         };
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -129,14 +132,14 @@ impl ProxyServer {
         for (listener, options) in listeners.into_iter().zip(&config.listeners) {
             let (shared, tls) = (Arc::clone(&shared), listener.is_tls());
             let proxy = Proxy { shared, tls, body_time_max: options.body_time_max };
-            tasks.spawn_on(serve(listener, proxy, shutdown.clone()), runtime.handle());
+            tasks.spawn_on(serve(listener, proxy, shutdown.clone()), workers.first());
         }
         let health_address = health_listener.as_ref().map(Listener::local_addr);
         let health = health_listener
             .map(|listener| health::spawn(listener, Arc::clone(&shared), shutdown.clone()))
             .transpose()?;
         let server = Self {
-            runtime,
+            workers,
             signals: Some(signals),
             shared,
             addresses,
@@ -164,7 +167,7 @@ impl ProxyServer {
     /// what was accepted, or until it is told a second time.
     pub fn run(mut self, source: &Source) {
         let Some(mut signals) = self.signals.take() else { return };
-        while self.runtime.block_on(signals.next()) == Signal::Reload {
+        while self.workers.first().block_on(signals.next()) == Signal::Reload {
             self.reload(source);
         }
         tracing::info!("finishing what was accepted; the same signal again cuts it");
@@ -179,7 +182,7 @@ impl ProxyServer {
     fn end(self, hurry: impl Future<Output = ()>) {
         self.shutdown.cancel();
         self.tasks.close();
-        let finished = self.runtime.block_on(async {
+        let finished = self.workers.first().block_on(async {
             tokio::select! {
                 () = self.tasks.wait() => true,
                 () = hurry => false,
@@ -187,12 +190,11 @@ impl ProxyServer {
         });
         if !finished {
             tracing::warn!("cut what was not finished");
-            return self.runtime.shutdown_background();
+            return;
         }
         if self.health.is_some_and(|health| health.join().is_err()) {
             tracing::error!("the health thread panicked");
         }
-        self.runtime.shutdown_background();
     }
 
     /// Takes over everything but the addresses. What cannot be read changes nothing;
@@ -232,7 +234,7 @@ impl ProxyServer {
                 () = shutdown.cancelled() => {}
             }
         };
-        self.tasks.spawn_on(asking, self.runtime.handle());
+        self.tasks.spawn_on(asking, self.workers.first());
     }
 }
 
@@ -250,8 +252,8 @@ fn settings(config: &Config, gates: &Gates) -> Result<Settings, ProxyError> {
     })
 }
 
-fn bind(options: &ListenerOptions) -> Result<Listener, BindError> {
-    let mut listener = ListenerConfig::new(options.address);
+fn bind(options: &ListenerOptions, workers: &Workers) -> Result<Listener, BindError> {
+    let mut listener = ListenerConfig::new(options.address).with_workers(workers);
     listener.tls.clone_from(&options.tls);
     Listener::bind(listener)
 }

@@ -58,13 +58,20 @@ enum Trust {
 
 impl Kept {
     /// The connection that was used last, or, where it may not have been closed yet, the
-    /// one that has rested longest.
+    /// one that has rested longest. Only one of this worker's: what arrives on another's
+    /// would wake both.
     fn take(&mut self) -> Option<(Instant, Box<Wire>)> {
-        if matches!(self.trust, Trust::Keeps) {
-            return self.idle.pop_back();
-        }
-        let rested = self.idle.front().is_some_and(|(since, _)| since.elapsed() >= REST);
-        if rested { self.idle.pop_front() } else { None }
+        let ours = |(_, wire): &(Instant, Box<Wire>)| wire.is_ours();
+        let found = if matches!(self.trust, Trust::Keeps) {
+            self.idle.iter().rposition(ours)?
+        } else {
+            let oldest = self.idle.iter().position(ours)?;
+            if self.idle[oldest].0.elapsed() < REST {
+                return None;
+            }
+            oldest
+        };
+        self.idle.remove(found)
     }
 }
 

@@ -10,6 +10,7 @@ use core::future::Future;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::future::poll_fn;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -39,6 +40,8 @@ pub(super) struct Wire {
     moving: Option<Connection<Stream, Upload>>,
     /// It has not been answered on yet.
     is_new: bool,
+    /// The worker that is woken when something arrives.
+    worker: ThreadId,
     /// Rings when an answer may take too long. It stays set from one request to the next: to
     /// set it anew for each would take the timer's lock twice.
     alarm: Pin<Box<Sleep>>,
@@ -53,7 +56,13 @@ impl Wire {
     ) -> hyper::Result<Self> {
         let (asking, moving) = http.handshake(stream).await?;
         let alarm = Box::pin(sleep(answer_time_max));
-        Ok(Self { asking, moving: Some(moving), is_new: true, alarm })
+        Ok(Self {
+            asking,
+            moving: Some(moving),
+            is_new: true,
+            worker: thread::current().id(),
+            alarm,
+        })
     }
 
     /// Moves what can be moved now.
@@ -64,6 +73,11 @@ impl Wire {
     /// Whether the next request can be sent.
     pub(super) fn is_free(&self) -> bool {
         self.moving.is_some() && self.asking.is_ready()
+    }
+
+    /// Whether this worker is woken when something arrives.
+    pub(super) fn is_ours(&self) -> bool {
+        self.worker == thread::current().id()
     }
 
     /// Whether nothing will be moved any more.
