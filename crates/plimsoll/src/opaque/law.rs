@@ -47,11 +47,13 @@ const ROOM: (f64, f64) = (0.125, 1.0);
 const ROOM_MIN: f64 = 1.0;
 /// The fewest more, of those who took less than the refused.
 const ROOM_LIGHT_MIN: f64 = 16.0;
-/// More may wait if less than this of the limit is used, fewer if more than that.
-const USED_MIN: f64 = 0.95;
-const USED_MAX: f64 = 0.98;
+/// More may wait if more than this part of the limit stands empty, and more than that many
+/// places: about one always does, for as long as the next request is on its way.
+const EMPTY_MANY: (f64, f64) = (0.05, 1.0);
+/// Fewer may if less than this part does, or less than so many places.
+const EMPTY_FEW: (f64, f64) = (0.02, 0.5);
 /// While the limit does not bind it is so many times what was found.
-const SLACK: f64 = 1.41;
+const SLACK: f64 = 1.6;
 /// So many times while a caller has patience it is looked who else is there.
 const OTHERS_WINDOWS: u32 = 10;
 /// What was found no longer counts when latency has become so many times dearer, and is so
@@ -199,7 +201,7 @@ impl Law {
             return self.rest(in_flight);
         }
         self.rate = measured.rate;
-        self.widen(measured.in_flight / f64::from(self.limit));
+        self.widen(f64::from(self.limit) - measured.in_flight);
         if resting && self.trial.is_some() {
             return self.measure(in_flight);
         }
@@ -234,10 +236,11 @@ impl Law {
 
     /// Places that stand empty although some are refused: more must wait, to take
     /// those that come free together.
-    fn widen(&mut self, used: f64) {
-        if used < USED_MIN {
+    fn widen(&mut self, empty: f64) {
+        let limit = f64::from(self.limit);
+        if empty > (EMPTY_MANY.0 * limit).max(EMPTY_MANY.1) {
             self.room *= 1.5;
-        } else if used > USED_MAX {
+        } else if empty < (EMPTY_FEW.0 * limit).max(EMPTY_FEW.1) {
             self.room *= 0.9;
         }
         self.room = self.room.clamp(ROOM.0, ROOM.1);
@@ -291,4 +294,22 @@ impl Law {
 fn learn(mean: &mut f64, sample: f64, alpha: f64) {
     let weight = if *mean > 0.0 { alpha } else { 1.0 };
     *mean += weight * (sample - *mean);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_empty_place_lets_nobody_else_wait_and_an_empty_part_of_the_limit_does() {
+        let config = OpaqueGateConfig::default();
+        let mut law = Law::new(&config, Bystanders::default());
+        let room = law.room;
+        law.limit = 6;
+        law.widen(0.9);
+        assert_eq!(law.room, room);
+        law.limit = 100;
+        law.widen(6.0);
+        assert!(law.room > room);
+    }
 }
