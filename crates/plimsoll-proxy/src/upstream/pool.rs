@@ -21,7 +21,7 @@ const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(10);
 /// Closed after less than this it was not for being idle.
 const IDLE_MIN: Duration = Duration::from_millis(100);
-/// How long an upstream is known as one that does that.
+/// How long an upstream is known as one that does that, or has a worker for each connection.
 const WARY: Duration = Duration::from_secs(60);
 /// Connections that may have to be closed for others, at most.
 const UNWANTED_MAX: u32 = 64;
@@ -40,6 +40,8 @@ struct Kept {
     /// A task closes what is too old.
     is_watched: bool,
     trust: Trust,
+    /// A connection had to be closed for another one then.
+    scarce: Option<Instant>,
     /// So many are closed when they are given back.
     unwanted: u32,
     /// Mean seconds to an answer on a connection that was kept.
@@ -58,14 +60,15 @@ enum Trust {
 
 impl Kept {
     /// The connection that was used last, or, where it may not have been closed yet, the
-    /// one that has rested longest. Only one of this worker's: what arrives on another's
-    /// would wake both.
+    /// one that has rested longest. One of this worker's, since what arrives on another's
+    /// wakes both, unless the upstream has few.
     fn take(&mut self) -> Option<(Instant, Box<Wire>)> {
-        let ours = |(_, wire): &(Instant, Box<Wire>)| wire.is_ours();
+        let is_scarce = self.scarce.is_some_and(|at| at.elapsed() < WARY);
+        let fits = |(_, wire): &(Instant, Box<Wire>)| is_scarce || wire.is_ours();
         let found = if matches!(self.trust, Trust::Keeps) {
-            self.idle.iter().rposition(ours)?
+            self.idle.iter().rposition(fits)?
         } else {
-            let oldest = self.idle.iter().position(ours)?;
+            let oldest = self.idle.iter().position(fits)?;
             if self.idle[oldest].0.elapsed() < REST {
                 return None;
             }
@@ -117,6 +120,7 @@ impl Pool {
             if waited.as_secs_f64() < UNUSUAL * kept.usual {
                 return None;
             }
+            kept.scarce = Some(Instant::now());
             let idle = kept.idle.pop_front();
             if idle.is_none() {
                 kept.unwanted = (kept.unwanted + 1).min(UNWANTED_MAX);

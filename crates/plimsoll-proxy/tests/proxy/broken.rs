@@ -364,13 +364,16 @@ fn a_connection_that_the_upstream_closed_while_idle_is_no_error() {
     }
 }
 
-#[test]
-fn a_connection_that_is_kept_makes_room_for_one_that_waits_for_a_worker() {
-    // One worker, who serves a connection until it is closed.
+/// A proxy before an upstream with one worker, who serves a connection until it is closed,
+/// and how many he served.
+fn before_one_worker() -> (Proxy, Arc<AtomicUsize>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
+    let served = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&served);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
             while !head(&mut stream).is_empty() {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
             }
@@ -379,6 +382,31 @@ fn a_connection_that_is_kept_makes_room_for_one_that_waits_for_a_worker() {
     let proxy = Proxy::with(address, |config| {
         config.upstream.answer_time_max = Duration::from_secs(30);
     });
+    (proxy, served)
+}
+
+#[test]
+fn clients_of_different_threads_share_a_worker() {
+    let (proxy, served) = before_one_worker();
+    let address = proxy.server().addresses()[0];
+    let mut clients = [connect(address), connect(address)];
+    for _ in 0..10 {
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+            assert!(head(client).starts_with("HTTP/1.1 200 "));
+            // As long as the upstream is not known to keep connections, they rest for 10 ms.
+            client.set_read_timeout(Some(Duration::from_millis(15))).expect("a socket");
+            assert!(client.read(&mut [0]).is_err(), "nothing more comes");
+            client.set_read_timeout(None).expect("a socket");
+        }
+    }
+    // The second one had to wait until the first one's connection was closed.
+    assert!(served.load(Ordering::SeqCst) <= 6, "{served:?}");
+}
+
+#[test]
+fn a_connection_that_is_kept_makes_room_for_one_that_waits_for_a_worker() {
+    let (proxy, _) = before_one_worker();
     for _ in 0..4 {
         std::thread::scope(|scope| {
             for _ in 0..4 {
