@@ -147,12 +147,15 @@ impl Listener {
             let worker = Worker::idlest(&workers);
             let open = acceptor.open(place.clone(), worker.occupy());
             let (shared, service) = (Arc::clone(&shared), service.clone());
-            // Neither of the two fails but on a socket that is dead.
             let Ok(socket) = socket.into_std() else { continue };
             let serving = async move {
                 let _open = open;
-                if let Ok(socket) = TcpStream::from_std(socket) {
-                    connection::serve(&shared, socket, peer, place, service).await;
+                match TcpStream::from_std(socket) {
+                    Ok(socket) => connection::serve(&shared, socket, peer, place, service).await,
+                    Err(error) => {
+                        Counters::add(&shared.counters.accept_errors);
+                        tracing::warn!(%error, "cannot serve");
+                    }
                 }
             };
             connections.spawn_on(serving, &worker.runtime);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 /// A runtime of many threads moves work to whoever is idle, and wakes threads to look for
 /// some. Where a request is a few dozen microseconds of work and the processors have others
 /// to serve, that costs more than it gains. Here a connection stays where it is, and what
-/// it waits for wakes one thread.
+/// arrives on it wakes one thread.
 #[derive(Debug)]
 pub struct Workers {
     each: Arc<[Worker]>,

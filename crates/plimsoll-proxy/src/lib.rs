@@ -4,7 +4,8 @@
 //! refuses what could be read in two ways, [`route`] finds its gate and whose it is,
 //! the gate lets it through or not, [`upstream`] sends it, and [`body`] streams the
 //! answer back; with its last byte at the latest the place at the gate is given back.
-//! All of it on one thread: that of the worker which has the client's connection.
+//! All of it on the thread that has the client's connection, over one to the upstream which
+//! that thread has opened, if one is free.
 //!
 //! It holds no body, repeats no request and changes no answer of the upstream's.
 //! What it answers itself is marked by `Proxy-Status`, but for what the listener cannot

@@ -3,6 +3,7 @@
 use core::task::Context;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -19,6 +20,8 @@ const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a connection rests before it is used again where the upstream is not known
 /// to keep it: one that closes without a word has done so by then.
 const REST: Duration = Duration::from_millis(10);
+/// Nobody on its own thread needs one that has been idle for so long.
+const SPARE: Duration = Duration::from_millis(100);
 /// Closed after less than this it was not for being idle.
 const IDLE_MIN: Duration = Duration::from_millis(100);
 /// How long an upstream is known as one that does that, or has a worker for each connection.
@@ -40,7 +43,7 @@ struct Kept {
     /// A task closes what is too old.
     is_watched: bool,
     trust: Trust,
-    /// A connection had to be closed for another one then.
+    /// A new connection seemed to wait for another one to be closed then.
     scarce: Option<Instant>,
     /// So many are closed when they are given back.
     unwanted: u32,
@@ -60,21 +63,26 @@ enum Trust {
 
 impl Kept {
     /// The connection that was used last, or, where it may not have been closed yet, the
-    /// one that has rested longest. One of this worker's, since what arrives on another's
-    /// wakes both, unless the upstream has few.
+    /// one that has rested longest. One of this thread's if there is any, since what arrives
+    /// on another's wakes both.
     fn take(&mut self) -> Option<(Instant, Box<Wire>)> {
-        let is_scarce = self.scarce.is_some_and(|at| at.elapsed() < WARY);
-        let fits = |(_, wire): &(Instant, Box<Wire>)| is_scarce || wire.is_ours();
-        let found = if matches!(self.trust, Trust::Keeps) {
-            self.idle.iter().rposition(fits)?
-        } else {
-            let oldest = self.idle.iter().position(fits)?;
-            if self.idle[oldest].0.elapsed() < REST {
-                return None;
-            }
-            oldest
-        };
+        let (here, now) = (thread::current().id(), Instant::now());
+        let is_scarce = self.scarce.is_some_and(|at| now - at < WARY);
+        let rest = if self.keeps() { Duration::ZERO } else { REST };
+        let spare = if is_scarce { rest } else { SPARE };
+        let ours = self.find(|since, wire| wire.thread() == here && now - since >= rest);
+        let found = ours.or_else(|| self.find(|since, _| now - since >= spare))?;
         self.idle.remove(found)
+    }
+
+    fn find(&self, fits: impl Fn(Instant, &Wire) -> bool) -> Option<usize> {
+        let mut each = self.idle.iter();
+        let fits = |(since, wire): &(Instant, Box<Wire>)| fits(*since, wire);
+        if self.keeps() { each.rposition(fits) } else { each.position(fits) }
+    }
+
+    const fn keeps(&self) -> bool {
+        matches!(self.trust, Trust::Keeps)
     }
 }
 

@@ -40,8 +40,8 @@ pub(super) struct Wire {
     moving: Option<Connection<Stream, Upload>>,
     /// It has not been answered on yet.
     is_new: bool,
-    /// The worker that is woken when something arrives.
-    worker: ThreadId,
+    /// Which is woken when something arrives.
+    thread: ThreadId,
     /// Rings when an answer may take too long. It stays set from one request to the next: to
     /// set it anew for each would take the timer's lock twice.
     alarm: Pin<Box<Sleep>>,
@@ -60,7 +60,7 @@ impl Wire {
             asking,
             moving: Some(moving),
             is_new: true,
-            worker: thread::current().id(),
+            thread: thread::current().id(),
             alarm,
         })
     }
@@ -75,9 +75,9 @@ impl Wire {
         self.moving.is_some() && self.asking.is_ready()
     }
 
-    /// Whether this worker is woken when something arrives.
-    pub(super) fn is_ours(&self) -> bool {
-        self.worker == thread::current().id()
+    /// The thread that is woken when something arrives.
+    pub(super) const fn thread(&self) -> ThreadId {
+        self.thread
     }
 
     /// Whether nothing will be moved any more.

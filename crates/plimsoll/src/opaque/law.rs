@@ -48,7 +48,8 @@ const ROOM_MIN: f64 = 1.0;
 /// The fewest more, of those who took less than the refused.
 const ROOM_LIGHT_MIN: f64 = 16.0;
 /// More may wait if more than this part of the limit stands empty, and more than that many
-/// places: about one always does, for as long as the next request is on its way.
+/// places: about one always does, for as long as the next request is on its way. (Of five or
+/// fewer no more do while the limit binds.)
 const EMPTY_MANY: (f64, f64) = (0.05, 1.0);
 /// Fewer may if less than this part does, or less than so many places.
 const EMPTY_FEW: (f64, f64) = (0.02, 0.5);
@@ -304,12 +305,22 @@ mod tests {
     fn one_empty_place_lets_nobody_else_wait_and_an_empty_part_of_the_limit_does() {
         let config = OpaqueGateConfig::default();
         let mut law = Law::new(&config, Bystanders::default());
-        let room = law.room;
+        law.room = 0.5;
         law.limit = 6;
         law.widen(0.9);
-        assert_eq!(law.room, room);
+        assert_eq!(law.room, 0.5);
         law.limit = 100;
         law.widen(6.0);
-        assert!(law.room > room);
+        assert!(law.room > 0.5);
+    }
+
+    #[test]
+    fn hardly_any_empty_place_lets_fewer_wait() {
+        let mut law = Law::new(&OpaqueGateConfig::default(), Bystanders::default());
+        for (limit, empty) in [(6, 0.4), (100, 1.9)] {
+            (law.limit, law.room) = (limit, 0.5);
+            law.widen(empty);
+            assert!(law.room < 0.5, "{limit}");
+        }
     }
 }
