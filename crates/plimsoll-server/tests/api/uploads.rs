@@ -25,22 +25,32 @@ const SENT_BYTES_MAX: u64 = 48 << 20;
 const PIECE: Bytes = Bytes::from_static(&[b'x'; 64 << 10]);
 
 /// As much as is announced, as fast as it is taken; knows how much that was.
-struct Upload(Arc<AtomicU64>);
+struct Upload {
+    sent: Arc<AtomicU64>,
+    /// Between two pieces the client gets to see whether it has been answered: hyper's looks
+    /// only when it cannot send.
+    looks: bool,
+}
 
 impl Body for Upload {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let sent = self.0.fetch_add(PIECE.len() as u64, Ordering::Relaxed);
+        self.looks = !self.looks;
+        if self.looks {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let sent = self.sent.fetch_add(PIECE.len() as u64, Ordering::Relaxed);
         Poll::Ready((sent < UPLOAD_BYTES).then(|| Ok(Frame::data(PIECE))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= UPLOAD_BYTES
+        self.sent.load(Ordering::Relaxed) >= UPLOAD_BYTES
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -51,7 +61,7 @@ impl Body for Upload {
 async fn upload(address: SocketAddr, http2: bool, sent: &Arc<AtomicU64>) -> Response<Incoming> {
     let request = Request::post(format!("http://{address}/v1/secret/data/large"));
     let request = request.header("host", "x").header("x-vault-token", ROOT);
-    let request = request.body(Upload(Arc::clone(sent))).unwrap();
+    let request = request.body(Upload { sent: Arc::clone(sent), looks: false }).unwrap();
     let socket = TokioIo::new(TcpStream::connect(address).await.unwrap());
     if http2 {
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), socket);
